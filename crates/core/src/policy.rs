@@ -1,0 +1,93 @@
+//! What the operator configured, as the rules need it. Checked by whoever reads the configuration.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use grantd_oauth_types::{ResourceUri, Scope, ScopeSet};
+
+/// Everything the rules take from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// At least one; the first is the default resource.
+    pub resources: Vec<ResourcePolicy>,
+    /// Every known scope.
+    pub scopes: BTreeMap<Scope, ScopePolicy>,
+    /// How long things live.
+    pub lifetimes: Lifetimes,
+    /// What a replayed refresh token does.
+    pub on_replay: OnReplay,
+}
+
+/// One protected resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourcePolicy {
+    /// Its identifier (RFC 8707).
+    pub identifier: ResourceUri,
+    /// The scopes it knows.
+    pub scopes: ScopeSet,
+    /// What a client gets that asks for none, or for none it knows.
+    pub default_scopes: ScopeSet,
+    /// Members of any of these groups may approve access to it.
+    pub allow_groups: Vec<String>,
+}
+
+/// One scope.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScopePolicy {
+    /// For the consent page.
+    pub description: String,
+    /// Only members of any of these groups may grant it; empty: whoever may use the resource.
+    pub allow_groups: Vec<String>,
+}
+
+/// How long things live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Access tokens. At least 600 s: a measured client refreshes before every request below 300 s.
+    pub access: Duration,
+    /// Refresh tokens, from their last rotation.
+    pub refresh: Duration,
+    /// Authorization codes.
+    pub code: Duration,
+    /// Pending authorizations.
+    pub request: Duration,
+    /// Client registrations, from their last use.
+    pub client: Duration,
+    /// Sign-in sessions.
+    pub session: Duration,
+    /// How long a superseded refresh token still answers the current pair; zero is strict.
+    pub refresh_overlap: Duration,
+    /// How long a superseded access token stays valid.
+    pub access_drain: Duration,
+    /// The longest life of a grant, however often it is refreshed.
+    pub grant_max_age: Option<Duration>,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        Self {
+            access: Duration::from_secs(HOUR),
+            refresh: Duration::from_secs(30 * DAY),
+            code: Duration::from_secs(600),
+            request: Duration::from_secs(600),
+            client: Duration::from_secs(365 * DAY),
+            session: Duration::from_secs(12 * HOUR),
+            refresh_overlap: Duration::from_secs(HOUR),
+            access_drain: Duration::ZERO,
+            grant_max_age: None,
+        }
+    }
+}
+
+/// What the replay of a spent refresh token does, when its successor is known to have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnReplay {
+    /// Revoke the grant at once.
+    #[default]
+    Revoke,
+    /// Refuse, and revoke when the person next consents to this client.
+    Contest,
+    /// Refuse only.
+    Refuse,
+}

@@ -1,0 +1,1 @@
+//! grantd store-testkit.

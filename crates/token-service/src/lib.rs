@@ -1,0 +1,1 @@
+//! grantd token-service.
