@@ -44,14 +44,9 @@ impl Key {
         Self(format!("oauth:session:{{{id}}}"))
     }
 
-    /// A local user, by subject.
-    pub fn user(subject: &str) -> Self {
-        Self(format!("oauth:user:{{{subject}}}"))
-    }
-
-    /// Which subject has this user name (lower case).
-    pub fn username(username: &str) -> Self {
-        Self(format!("oauth:username:{{{username}}}"))
+    /// A local user, by user name.
+    pub fn user(username: &str) -> Self {
+        Self(format!("oauth:user:{{{username}}}"))
     }
 
     /// A key for a store's own tests.

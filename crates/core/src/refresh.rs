@@ -1,0 +1,157 @@
+//! A refresh token for the current pair (RFC 6749 §6, OAuth 2.1 §4.3).
+//!
+//! The client has been authenticated. In this order:
+//!
+//! 1. the grant must be there, in force, and this client's; else `invalid_grant`, and the grant is left alone;
+//! 2. what it rests on (client, person, resource) must be unchanged; else it is revoked;
+//! 3. what the token is to the grant's chain decides ([`Standing`]): rotate, converge, repair, or replay.
+//!
+//! A refresh always yields the grant's whole scope and resource, so that convergence is exact: `scope` is ignored.
+
+use std::time::Duration;
+
+use grantd_oauth_types::{OAuthErrorCode, RefreshToken};
+
+use crate::{
+    change::{Announce, Change, Record, RecordKey},
+    draw::Draw,
+    event::Event,
+    exchange::{Outcome, Tokens, head_expiry, issue, still_granted, timing},
+    policy::{OnReplay, Policy},
+    ratchet::{Pair, Ratchet, Standing},
+    records::{AccessRecord, Client, Grant, GrantState, User},
+    revoke,
+    time::Timestamp,
+};
+
+/// A converged answer whose access token has less than this left gets a rotation on the presenter's behalf.
+pub const MIN_ACCESS_LEFT: Duration = Duration::from_secs(300);
+
+const DEAD: &str = "the refresh token is unknown, expired, revoked or was used already; sign in again";
+
+/// What is loaded to decide.
+#[derive(Debug, Clone, Copy)]
+pub struct Loaded<'a> {
+    /// The authenticated client.
+    pub client: &'a Client,
+    /// The head of the token's grant.
+    pub grant: Option<&'a Grant>,
+    /// Whether that head was written by this very request, whose answer was lost.
+    pub resent: bool,
+    /// The grant's person.
+    pub user: Option<&'a User>,
+}
+
+/// Decides a refresh.
+pub fn refresh(
+    policy: &Policy,
+    loaded: Loaded<'_>,
+    token: &RefreshToken,
+    resource: &[String],
+    now: Timestamp,
+    draw: &Draw,
+) -> Outcome {
+    let refused = || Outcome::refuse(OAuthErrorCode::InvalidGrant, DEAD);
+    let Some(grant) = loaded.grant else { return refused() };
+    let Some(ratchet) = grant.live() else { return refused() };
+    if grant.client_id != loaded.client.id {
+        return refused().noting(Event::RefreshForged);
+    }
+    let standing = ratchet.standing(token, now, policy.lifetimes.refresh_overlap);
+    if standing == Standing::Forged {
+        return refused().noting(Event::RefreshForged);
+    }
+    if resource.iter().any(|sent| !sent.is_empty() && !grant.resource.is_meant_by(sent)) {
+        return Outcome::refuse(OAuthErrorCode::InvalidTarget, "the grant is for another resource");
+    }
+    let person = loaded.user.filter(|user| user.subject == grant.subject && user.epoch == grant.user_epoch);
+    let rests = person.filter(|_| grant.client_epoch == loaded.client.epoch);
+    let Some((user, scope)) = rests.and_then(|user| Some((user, still_granted(policy, grant, user)?))) else {
+        return refused().with(revoke::revoke(grant, now), Event::GrantOrphaned);
+    };
+    let answer = |pair: Pair| Ok(Tokens { pair, scope: scope.clone() });
+
+    let rotate = |from: &RefreshToken, event: Event| {
+        let expires_at = head_expiry(policy, grant.created_at, now);
+        match ratchet.rotate(from, timing(policy, now, expires_at), draw) {
+            Some((next, pair)) => {
+                let drained = next.draining.iter().map(|(digest, _)| *digest).any(|digest| digest == ratchet.access);
+                let until = now.plus(policy.lifetimes.access_drain).min(ratchet.access_expires_at);
+                let head = Grant { expires_at, state: GrantState::Live(next), ..grant.clone() };
+                let mut change = issue(&head, &pair, scope.clone(), user.identity());
+                let old = RecordKey::Access(grant.id, ratchet.access);
+                if drained && now.is_before(until) {
+                    let record = AccessRecord {
+                        generation: ratchet.generation,
+                        client_id: grant.client_id.clone(),
+                        identity: user.identity(),
+                        resource: grant.resource.clone(),
+                        scope: scope.clone(),
+                        seen: true,
+                        expires_at: until,
+                    };
+                    change.puts.push((old, Record::Access(record)));
+                } else {
+                    change.deletes.push(old);
+                    change.announce.push(Announce::Superseded(grant.id));
+                }
+                change.deletes.push(RecordKey::Refresh(grant.id, ratchet.refresh));
+                if policy.lifetimes.access_drain.is_zero() {
+                    let drained = ratchet.draining.iter().map(|(digest, _)| RecordKey::Access(grant.id, *digest));
+                    change.deletes.extend(drained);
+                }
+                Outcome { answer: answer(pair), change, event: Some(event) }
+            }
+            None => refused(),
+        }
+    };
+    let converge = |event: Event| match ratchet.current_pair(token) {
+        None => refused(),
+        Some(pair) if now.until(pair.access_expires_at) < MIN_ACCESS_LEFT => rotate(&pair.refresh, event),
+        Some(pair) => {
+            // That this token came back proves that its own pair had arrived.
+            let change = if ratchet.seen < token.generation {
+                note_seen(grant, ratchet, token.generation)
+            } else {
+                Change::default()
+            };
+            Outcome { answer: answer(pair), change, event: Some(event) }
+        }
+    };
+
+    match standing {
+        Standing::Current => rotate(token, Event::Refreshed),
+        Standing::Ahead => rotate(token, Event::RollbackRepaired),
+        Standing::Recent => converge(Event::Converged),
+        Standing::ReplyLost => converge(Event::ReplyLost),
+        // Our own reply was lost on the way: not a replay, however strict the overlap.
+        Standing::Spent if loaded.resent => match ratchet.current_pair(token) {
+            Some(pair) => Outcome { answer: answer(pair), change: Change::default(), event: None },
+            None => refused(),
+        },
+        Standing::Spent => {
+            let change = match policy.on_replay {
+                OnReplay::Revoke => revoke::revoke(grant, now),
+                OnReplay::Contest if !ratchet.contested => contest(grant, ratchet),
+                OnReplay::Contest | OnReplay::Refuse => Change::default(),
+            };
+            refused().with(change, Event::RefreshReplayed)
+        }
+        Standing::BeyondAhead | Standing::Forged => refused().noting(Event::RefreshForged),
+    }
+}
+
+fn put_head(grant: &Grant, ratchet: Ratchet) -> Change {
+    let key = RecordKey::Grant(grant.id);
+    let head = Grant { state: GrantState::Live(ratchet), ..grant.clone() };
+    Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Grant(Box::new(head)))], ..Change::default() }
+}
+
+/// Notes that generation `seen` arrived.
+pub(crate) fn note_seen(grant: &Grant, ratchet: &Ratchet, seen: u64) -> Change {
+    put_head(grant, Ratchet { seen: seen.max(ratchet.seen), ..ratchet.clone() })
+}
+
+fn contest(grant: &Grant, ratchet: &Ratchet) -> Change {
+    put_head(grant, Ratchet { contested: true, ..ratchet.clone() })
+}

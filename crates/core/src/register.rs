@@ -1,0 +1,179 @@
+//! Client registration (RFC 7591) and client authentication (RFC 6749 §2.3).
+//!
+//! Registration is open: anybody may register, and everything a client says of itself is a claim. What is unknown is
+//! dropped, never refused, because real clients send scopes, grant types and members of every kind.
+
+use grantd_oauth_types::{
+    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri, ScopeSet, Secret,
+    TokenEndpointAuthMethod,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    change::{Change, Record, RecordKey},
+    draw::Draw,
+    policy::Policy,
+    records::{Client, ClientMetadata},
+    time::Timestamp,
+};
+
+/// The most redirect URIs of one client.
+pub const MAX_REDIRECT_URIS: usize = 100;
+/// The longest of the texts a client says of itself, in bytes.
+pub const MAX_TEXT: usize = 2048;
+
+/// Metadata as it came.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the members of RFC 7591 §2")]
+pub struct Registration {
+    pub redirect_uris: Vec<String>,
+    pub token_endpoint_auth_method: String,
+    pub grant_types: Vec<String>,
+    pub client_name: String,
+    pub client_uri: String,
+    pub logo_uri: String,
+    pub scope: String,
+    pub contacts: Vec<String>,
+    pub tos_uri: String,
+    pub policy_uri: String,
+    pub software_id: String,
+    pub software_version: String,
+    pub application_type: String,
+}
+
+fn refuse(code: OAuthErrorCode, description: impl AsRef<str>) -> OAuthError {
+    OAuthError::new(code, description)
+}
+
+/// Reads metadata, fills in defaults, drops what is unknown.
+pub fn read_metadata(policy: &Policy, sent: Registration) -> Result<ClientMetadata, OAuthError> {
+    use OAuthErrorCode::{InvalidClientMetadata, InvalidRedirectUri};
+    if sent.redirect_uris.is_empty() {
+        return Err(refuse(InvalidRedirectUri, "redirect_uris must name at least one redirect URI"));
+    }
+    if sent.redirect_uris.len() > MAX_REDIRECT_URIS {
+        return Err(refuse(
+            InvalidRedirectUri,
+            format!("redirect_uris may name at most {MAX_REDIRECT_URIS} redirect URIs"),
+        ));
+    }
+    let redirect_uris = sent
+        .redirect_uris
+        .iter()
+        .enumerate()
+        .map(|(at, text)| {
+            RedirectUri::parse(text).map_err(|why| refuse(InvalidRedirectUri, format!("redirect_uris[{at}]: {why}")))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let texts = [
+        ("client_name", &sent.client_name),
+        ("client_uri", &sent.client_uri),
+        ("logo_uri", &sent.logo_uri),
+        ("tos_uri", &sent.tos_uri),
+        ("policy_uri", &sent.policy_uri),
+        ("software_id", &sent.software_id),
+        ("software_version", &sent.software_version),
+    ];
+    for (name, text) in texts.into_iter().chain(sent.contacts.iter().map(|contact| ("contacts", contact))) {
+        if text.len() > MAX_TEXT {
+            return Err(refuse(InvalidClientMetadata, format!("{name} may have at most {MAX_TEXT} bytes")));
+        }
+    }
+    if sent.contacts.len() > MAX_REDIRECT_URIS {
+        return Err(refuse(InvalidClientMetadata, "too many contacts"));
+    }
+    let token_endpoint_auth_method = match sent.token_endpoint_auth_method.as_str() {
+        "" => TokenEndpointAuthMethod::ClientSecretBasic,
+        text => TokenEndpointAuthMethod::parse(text).ok_or_else(|| {
+            refuse(
+                InvalidClientMetadata,
+                "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+            )
+        })?,
+    };
+    let mut grant_types: Vec<_> = sent.grant_types.iter().filter_map(|text| GrantType::parse(text)).collect();
+    grant_types.sort_unstable();
+    grant_types.dedup();
+    if grant_types.is_empty() {
+        grant_types = GrantType::ALL.to_vec();
+    }
+    let known: ScopeSet = policy.scopes.keys().cloned().collect();
+    Ok(ClientMetadata {
+        redirect_uris,
+        token_endpoint_auth_method,
+        grant_types,
+        client_name: sent.client_name,
+        client_uri: sent.client_uri,
+        logo_uri: sent.logo_uri,
+        scope: ScopeSet::parse_lenient(&sent.scope).intersection(&known),
+        contacts: sent.contacts,
+        tos_uri: sent.tos_uri,
+        policy_uri: sent.policy_uri,
+        software_id: sent.software_id,
+        software_version: sent.software_version,
+        application_type: ApplicationType::parse(&sent.application_type),
+    })
+}
+
+/// A new client, its secret when its method has one, and what to write.
+pub fn register(
+    policy: &Policy,
+    sent: Registration,
+    now: Timestamp,
+    draw: &Draw,
+) -> Result<(Client, Option<ClientSecret>, Change), OAuthError> {
+    let metadata = read_metadata(policy, sent)?;
+    let text = URL_SAFE_NO_PAD.encode(draw.bytes::<16>("client id"));
+    let id = ClientId::parse(&text).ok_or_else(|| refuse(OAuthErrorCode::ServerError, "no client id"))?;
+    let secret = match metadata.token_endpoint_auth_method {
+        TokenEndpointAuthMethod::None => None,
+        TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost => {
+            Some(ClientSecret(Secret::new(draw.bytes("client secret"))))
+        }
+    };
+    let client = Client {
+        id: id.clone(),
+        secret: secret.as_ref().map(ClientSecret::digest),
+        metadata,
+        epoch: 0,
+        created_at: now,
+        renewed_at: now,
+        expires_at: now.plus(policy.lifetimes.client),
+    };
+    let change = Change {
+        unchanged: vec![RecordKey::Client(id.clone())],
+        puts: vec![(RecordKey::Client(id), Record::Client(client.clone()))],
+        ..Change::default()
+    };
+    Ok((client, secret, change))
+}
+
+/// Authenticates a client at the token endpoint. `secret` is empty when none was sent. By which method a secret came
+/// does not matter: real clients use either, whatever they registered.
+pub fn authenticate<'a>(client: Option<&'a Client>, secret: &str) -> Result<&'a Client, OAuthError> {
+    let unknown = || refuse(OAuthErrorCode::InvalidClient, "unknown client; register again");
+    let client = client.ok_or_else(unknown)?;
+    match &client.secret {
+        // A public client may send a stray secret (some send an empty one); it proves nothing and harms nothing.
+        None => Ok(client),
+        Some(expected) => {
+            let sent = ClientSecret::parse(secret).map(|sent| sent.digest());
+            match sent {
+                Some(sent) if expected.matches(&sent) => Ok(client),
+                _ => Err(refuse(OAuthErrorCode::InvalidClient, "the client secret is missing or wrong")),
+            }
+        }
+    }
+}
+
+/// Renews a registration that is in use, at most once a day.
+pub fn renew(policy: &Policy, client: &Client, now: Timestamp) -> Option<Change> {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    (now.since(client.renewed_at) >= DAY).then(|| {
+        let renewed = Client { renewed_at: now, expires_at: now.plus(policy.lifetimes.client), ..client.clone() };
+        let key = RecordKey::Client(client.id.clone());
+        Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(renewed))], ..Change::default() }
+    })
+}

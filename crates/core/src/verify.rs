@@ -1,0 +1,98 @@
+//! May this access token call this resource? (RFC 6750 §3.1)
+//!
+//! 1. [`verify`] answers from the access record alone: the hot path.
+//! 2. [`first_use`] is written behind the answer, once per pair: the use proves that the pair arrived, so that a later
+//!    replay of the token before it is told from a lost reply.
+//! 3. [`repair`] covers a store that lost an acknowledged write: the access record is gone, but the head knows its digest
+//!    ahead. It works once, and for no longer than a fresh token would.
+
+use grantd_oauth_types::{AccessToken, ResourceUri, ScopeSet};
+
+use crate::{
+    change::{Change, Record, RecordKey},
+    exchange::still_granted,
+    policy::Policy,
+    ratchet::Ratchet,
+    records::{AccessRecord, Client, Grant, GrantState, User},
+    refresh::note_seen,
+    time::Timestamp,
+};
+
+/// Why a token is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// Unknown, expired, superseded or revoked.
+    Inactive,
+    /// For another resource.
+    WrongResource,
+    /// Lacks scopes; holds the union of what is granted and what is missing.
+    InsufficientScope(ScopeSet),
+}
+
+/// Decides a bearer check.
+pub fn verify<'a>(
+    record: Option<&'a AccessRecord>,
+    resource: &ResourceUri,
+    required: &ScopeSet,
+    now: Timestamp,
+) -> Result<&'a AccessRecord, Denied> {
+    let record = record.filter(|record| now.is_before(record.expires_at)).ok_or(Denied::Inactive)?;
+    if record.resource != *resource {
+        return Err(Denied::WrongResource);
+    }
+    if !record.scope.contains_all(required) {
+        return Err(Denied::InsufficientScope(record.scope.union(required)));
+    }
+    Ok(record)
+}
+
+/// Notes the first use of a pair. `None` when there is nothing to note.
+pub fn first_use(grant: Option<&Grant>, record: Option<&AccessRecord>, token: &AccessToken) -> Option<Change> {
+    let (grant, record) = (grant?, record?);
+    let ratchet = grant.live().filter(|_| !record.seen)?;
+    let key = RecordKey::Access(token.grant_id, token.digest());
+    let mut change = note_seen(grant, ratchet, record.generation);
+    change.unchanged.push(key.clone());
+    change.puts.push((key, Record::Access(AccessRecord { seen: true, ..record.clone() })));
+    Some(change)
+}
+
+/// Restores the access record of a token that the head knows from ahead. `None` when it does not.
+pub fn repair(
+    policy: &Policy,
+    grant: Option<&Grant>,
+    client: Option<&Client>,
+    user: Option<&User>,
+    token: &AccessToken,
+    now: Timestamp,
+) -> Option<(AccessRecord, Change)> {
+    let grant = grant?;
+    let ratchet = grant.live()?;
+    ratchet.ahead_access.filter(|ahead| ahead.matches(&token.digest()))?;
+    client.filter(|client| client.id == grant.client_id && client.epoch == grant.client_epoch)?;
+    let user = user.filter(|user| user.subject == grant.subject && user.epoch == grant.user_epoch)?;
+    let record = AccessRecord {
+        generation: ratchet.generation.saturating_add(1),
+        client_id: grant.client_id.clone(),
+        identity: user.identity(),
+        resource: grant.resource.clone(),
+        scope: still_granted(policy, grant, user)?,
+        seen: true,
+        expires_at: now.plus(policy.lifetimes.access).min(grant.expires_at),
+    };
+    let mut draining = ratchet.draining.clone();
+    // Remembered so that a revocation finds it.
+    draining.push((token.digest(), record.expires_at));
+    let next = Ratchet { ahead_access: None, draining, ..ratchet.clone() };
+    let head = Grant { state: GrantState::Live(next), ..grant.clone() };
+    let access = RecordKey::Access(grant.id, token.digest());
+    let change = Change {
+        unchanged: vec![RecordKey::Grant(grant.id), access.clone()],
+        puts: vec![
+            (RecordKey::Grant(grant.id), Record::Grant(Box::new(head))),
+            (access, Record::Access(record.clone())),
+        ],
+        ..Change::default()
+    };
+    Some((record, change))
+}

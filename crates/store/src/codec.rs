@@ -1,1 +1,0 @@
-//! Records to bytes and back.
