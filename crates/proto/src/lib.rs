@@ -14,7 +14,7 @@ pub mod error;
 
 /// Messages, clients and servers of package `grantd.v1`.
 #[expect(missing_docs, reason = "generated; documented in the .proto files")]
-#[expect(clippy::doc_markdown, clippy::all, reason = "generated code")]
+#[allow(clippy::all, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("grantd.v1");
 }

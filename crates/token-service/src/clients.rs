@@ -1,0 +1,117 @@
+//! Client registration and management (RFC 7591, RFC 7592 in spirit).
+
+use grantd_core::{Change, Event, Record, RecordKey, records::Client, register};
+use grantd_oauth_types::ClientId;
+use grantd_proto::v1;
+use grantd_store::Index;
+use tonic::Status;
+
+use crate::{
+    Service, convert, errors,
+    events::{self, About},
+    grants::Whose,
+    transaction::draw,
+};
+
+fn unknown_client() -> Status {
+    errors::not_found("invalid_client", "unknown client; register again")
+}
+
+impl Service {
+    pub(crate) async fn do_register_client(
+        &self,
+        sent: v1::RegisterClientRequest,
+    ) -> Result<v1::RegisterClientResponse, Status> {
+        let draw = draw(&sent.request_id)?;
+        let registration = convert::registration(sent.metadata.unwrap_or_default());
+        // The time does not matter to what is checked; refuse bad metadata before the store is asked.
+        let id = register::register(self.policy(), registration.clone(), grantd_core::Timestamp::default(), &draw)
+            .map_err(|error| errors::oauth(&error))?
+            .0
+            .id;
+        let key = RecordKey::Client(id.clone());
+        let (now, client, secret) = self
+            .transact(&draw, "register client", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let (client, secret, change) =
+                    register::register(self.policy(), registration.clone(), loaded.now, &draw)
+                        .map_err(|error| errors::oauth(&error))?;
+                let now = loaded.now;
+                Ok((loaded, change, (now, client, secret)))
+            })
+            .await?;
+        self.index(&Index::clients(), id.as_str(), Some(client.expires_at)).await?;
+        events::log(
+            Event::ClientRegistered,
+            &About { client_id: Some(&id), remote_address: &sent.remote_address, ..About::default() },
+        );
+        Ok(v1::RegisterClientResponse {
+            client: Some(convert::client(&client, now)),
+            client_secret: secret.map(|secret| secret.to_text()).unwrap_or_default(),
+        })
+    }
+
+    pub(crate) async fn do_get_client(&self, sent: &v1::GetClientRequest) -> Result<v1::Client, Status> {
+        let key = RecordKey::Client(ClientId::parse(&sent.client_id).ok_or_else(unknown_client)?);
+        let loaded = self.load(vec![key.clone()]).await?;
+        let client = loaded.record::<Client>(&key)?.ok_or_else(unknown_client)?;
+        Ok(convert::client(&client, loaded.now))
+    }
+
+    pub(crate) async fn do_update_client(&self, sent: v1::UpdateClientRequest) -> Result<v1::Client, Status> {
+        let draw = draw(&sent.request_id)?;
+        let key = RecordKey::Client(ClientId::parse(&sent.client_id).ok_or_else(unknown_client)?);
+        let metadata = register::read_metadata(self.policy(), convert::registration(sent.metadata.unwrap_or_default()))
+            .map_err(|error| errors::oauth(&error))?;
+        self.transact(&draw, "update client", || async {
+            let loaded = self.load(vec![key.clone()]).await?;
+            let client = loaded.record::<Client>(&key)?.ok_or_else(unknown_client)?;
+            let is_public = |client: &Client| client.secret.is_none();
+            let wants_public = metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
+            if is_public(&client) != wants_public {
+                return Err(errors::invalid_request(
+                    "a client cannot change between public and confidential; register a new one",
+                ));
+            }
+            let updated = Client { metadata: metadata.clone(), ..client };
+            let answer = convert::client(&updated, loaded.now);
+            let change = Change {
+                unchanged: vec![key.clone()],
+                puts: vec![(key.clone(), Record::Client(updated))],
+                ..Change::default()
+            };
+            Ok((loaded, change, answer))
+        })
+        .await
+    }
+
+    pub(crate) async fn do_delete_client(&self, sent: &v1::DeleteClientRequest) -> Result<(), Status> {
+        let draw = draw(&sent.request_id)?;
+        let Some(id) = ClientId::parse(&sent.client_id) else { return Ok(()) };
+        let key = RecordKey::Client(id.clone());
+        // First the client, so that no grant can be refreshed any more; then the grants the index knows.
+        self.transact(&draw, "delete client", || async {
+            let loaded = self.load(vec![key.clone()]).await?;
+            let there = loaded.record::<Client>(&key)?.is_some();
+            let deletes = if there { vec![key.clone()] } else { Vec::new() };
+            Ok((loaded, Change { unchanged: deletes.clone(), deletes, ..Change::default() }, ()))
+        })
+        .await?;
+        self.revoke_all(Whose::Client(&id), &draw).await?;
+        self.0.store.index_remove(&Index::clients(), id.as_str()).await.map_err(|error| errors::store(&error))
+    }
+
+    pub(crate) async fn do_list_clients(
+        &self,
+        sent: &v1::ListClientsRequest,
+    ) -> Result<v1::ListClientsResponse, Status> {
+        let page = self.page(&Index::clients(), &sent.page_token, sent.page_size).await?;
+        let keys: Vec<_> = page.members.iter().filter_map(|id| ClientId::parse(id)).map(RecordKey::Client).collect();
+        let loaded = self.load(keys.clone()).await?;
+        let mut clients = Vec::with_capacity(keys.len());
+        for key in &keys {
+            clients.extend(loaded.record::<Client>(key)?.map(|client| convert::client(&client, loaded.now)));
+        }
+        Ok(v1::ListClientsResponse { clients, next_page_token: page.next.unwrap_or_default() })
+    }
+}

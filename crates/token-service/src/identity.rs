@@ -1,0 +1,146 @@
+//! Sign-in sessions and local users.
+
+use grantd_core::{Change, RecordKey, approve::signed_in, records::User, users};
+use grantd_oauth_types::SessionSecret;
+use grantd_proto::{error, v1};
+use grantd_store::Index;
+use tonic::{Code, Status};
+
+use crate::{Service, convert, errors, events, grants::Whose, transaction::draw};
+
+fn wrong() -> Status {
+    error::status(Code::Unauthenticated, "invalid_credentials", "User name or password is wrong.")
+}
+
+fn unknown_user() -> Status {
+    errors::not_found("unknown_user", "there is no such user")
+}
+
+impl Service {
+    pub(crate) async fn do_sign_in(&self, sent: v1::SignInRequest) -> Result<v1::SignInResponse, Status> {
+        let draw = draw(&sent.request_id)?;
+        let Ok(username) = users::username(&sent.username) else { return Err(wrong()) };
+        if sent.password.len() > 1024 {
+            return Err(wrong());
+        }
+        self.0.passwords.admit(&username, &sent.remote_address)?;
+        let key = RecordKey::User(username.clone());
+        let user = self.load(vec![key.clone()]).await?.record::<User>(&key)?;
+        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let right = self.0.passwords.verify(sent.password, hash).await?;
+        let Some(user) = user.filter(|_| right) else {
+            events::sign_in("sign_in.failed", &username, "", &sent.remote_address);
+            return Err(wrong());
+        };
+        let (secret, expires_in) = self
+            .transact(&draw, "sign in", || async {
+                let (_, _, probe) = users::open_session(self.policy(), &user, grantd_core::Timestamp::default(), &draw);
+                let loaded = self.load(probe.unchanged).await?;
+                let (secret, session, change) = users::open_session(self.policy(), &user, loaded.now, &draw);
+                let expires_in = convert::remaining(loaded.now, session.expires_at);
+                Ok((loaded, change, (secret, expires_in)))
+            })
+            .await?;
+        events::sign_in("sign_in.succeeded", &user.username, &user.subject, &sent.remote_address);
+        Ok(v1::SignInResponse { session_secret: secret.to_text(), user: Some(convert::user(&user)), expires_in })
+    }
+
+    pub(crate) async fn do_get_session(&self, sent: &v1::GetSessionRequest) -> Result<v1::GetSessionResponse, Status> {
+        let required = || error::status(Code::Unauthenticated, "login_required", "Sign in first.");
+        let secret = SessionSecret::parse(&sent.session_secret).ok_or_else(required)?;
+        let key = RecordKey::Session(secret.digest());
+        let mut loaded = self.load(vec![key.clone()]).await?;
+        let (session, user) = self.session_and_user(&mut loaded, Some(&key)).await?;
+        let user = signed_in(session.as_ref(), user.as_ref()).ok_or_else(required)?;
+        let expires_in = session.as_ref().map(|session| convert::remaining(loaded.now, session.expires_at));
+        Ok(v1::GetSessionResponse { user: Some(convert::user(user)), expires_in: expires_in.unwrap_or_default() })
+    }
+
+    pub(crate) async fn do_sign_out(&self, sent: &v1::SignOutRequest) -> Result<(), Status> {
+        let draw = draw(&sent.request_id)?;
+        let Some(secret) = SessionSecret::parse(&sent.session_secret) else { return Ok(()) };
+        let key = RecordKey::Session(secret.digest());
+        self.transact(&draw, "sign out", || async {
+            let loaded = self.load(vec![key.clone()]).await?;
+            Ok((loaded, Change { deletes: vec![key.clone()], ..Change::default() }, ()))
+        })
+        .await
+    }
+
+    pub(crate) async fn do_create_user(&self, sent: v1::CreateUserRequest) -> Result<v1::User, Status> {
+        let draw = draw(&sent.request_id)?;
+        let username = users::username(&sent.username).map_err(errors::invalid_request)?;
+        users::check_password(&sent.password).map_err(errors::invalid_request)?;
+        let hash = self.0.passwords.hash(sent.password).await?;
+        let key = RecordKey::User(username.clone());
+        let commit = draw.commit_id("create user");
+        self.index(&Index::users(), &username, None).await?;
+        self.transact(&draw, "create user", || async {
+            let loaded = self.load(vec![key.clone()]).await?;
+            if let Some(there) = loaded.record::<User>(&key)? {
+                return if loaded.written_by(&key, commit) {
+                    Ok((loaded, Change::default(), convert::user(&there)))
+                } else {
+                    Err(error::status(Code::AlreadyExists, "user_exists", "there is a user of that name already"))
+                };
+            }
+            let (user, change) = users::create(
+                username.clone(),
+                sent.email.clone(),
+                sent.groups.clone(),
+                hash.clone(),
+                loaded.now,
+                &draw,
+            );
+            Ok((loaded, change, convert::user(&user)))
+        })
+        .await
+    }
+
+    pub(crate) async fn do_set_password(&self, sent: v1::SetPasswordRequest) -> Result<(), Status> {
+        let draw = draw(&sent.request_id)?;
+        let username = users::username(&sent.username).map_err(errors::invalid_request)?;
+        users::check_password(&sent.password).map_err(errors::invalid_request)?;
+        let hash = self.0.passwords.hash(sent.password).await?;
+        let key = RecordKey::User(username);
+        let commit = draw.commit_id("set password");
+        let subject = self
+            .transact(&draw, "set password", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let user = loaded.record::<User>(&key)?.ok_or_else(unknown_user)?;
+                let done = loaded.written_by(&key, commit);
+                let change = if done { Change::default() } else { users::set_password(&user, hash.clone()) };
+                Ok((loaded, change, user.subject))
+            })
+            .await?;
+        self.revoke_all(Whose::Subject(&subject), &draw).await
+    }
+
+    pub(crate) async fn do_list_users(&self, sent: &v1::ListUsersRequest) -> Result<v1::ListUsersResponse, Status> {
+        let page = self.page(&Index::users(), &sent.page_token, sent.page_size).await?;
+        let keys: Vec<_> = page.members.into_iter().map(RecordKey::User).collect();
+        let loaded = self.load(keys.clone()).await?;
+        let mut users = Vec::with_capacity(keys.len());
+        for key in &keys {
+            users.extend(loaded.record::<User>(key)?.as_ref().map(convert::user));
+        }
+        Ok(v1::ListUsersResponse { users, next_page_token: page.next.unwrap_or_default() })
+    }
+
+    pub(crate) async fn do_delete_user(&self, sent: &v1::DeleteUserRequest) -> Result<(), Status> {
+        let draw = draw(&sent.request_id)?;
+        let username = users::username(&sent.username).map_err(errors::invalid_request)?;
+        let key = RecordKey::User(username.clone());
+        // First the user, so that nothing can be refreshed any more; then the grants the index knows.
+        let subject = self
+            .transact(&draw, "delete user", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let user = loaded.record::<User>(&key)?.ok_or_else(unknown_user)?;
+                let change = users::remove(&user);
+                Ok((loaded, change, user.subject))
+            })
+            .await?;
+        self.revoke_all(Whose::Subject(&subject), &draw).await?;
+        self.0.store.index_remove(&Index::users(), &username).await.map_err(|error| errors::store(&error))
+    }
+}

@@ -1,0 +1,99 @@
+//! Password hashing (Argon2id, RFC 9106) that an attacker cannot use to exhaust this process.
+//!
+//! 1. Attempts are slowed per account and address together, so that guessing is slow and nobody can lock somebody else
+//!    out from elsewhere; and per address, so that one address cannot try many accounts.
+//! 2. At most a few hashes are computed at once, each on a blocking thread; the rest wait in line for a bounded time.
+//! 3. An unknown user costs the same time as a wrong password.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use grantd_proto::error;
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+use zeroize::Zeroizing;
+
+use crate::errors;
+
+/// How long an attempt waits in line.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Passwords {
+    permits: Arc<Semaphore>,
+    per_account: DefaultKeyedRateLimiter<(String, String)>,
+    per_address: DefaultKeyedRateLimiter<String>,
+    /// Verified against when there is no such user.
+    decoy: tokio::sync::OnceCell<String>,
+}
+
+/// `n` at once, then one in every `seconds`.
+fn quota(n: u32, seconds: u64) -> Quota {
+    let burst = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    Quota::with_period(Duration::from_secs(seconds)).map_or(Quota::per_minute(burst), |quota| quota.allow_burst(burst))
+}
+
+impl Passwords {
+    pub(crate) fn new(parallel: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(parallel.max(1))),
+            per_account: RateLimiter::keyed(quota(10, 6)),
+            per_address: RateLimiter::keyed(quota(50, 1)),
+            decoy: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    /// Slows attempts on `username` from `address`.
+    pub(crate) fn admit(&self, username: &str, address: &str) -> Result<(), Status> {
+        // Forgets who has been quiet long enough to be new again, before the tables grow large.
+        if self.per_account.len() > 10_000 || self.per_address.len() > 10_000 {
+            self.per_account.retain_recent();
+            self.per_address.retain_recent();
+        }
+        let account = self.per_account.check_key(&(username.to_owned(), address.to_owned())).is_ok();
+        if account && self.per_address.check_key(&address.to_owned()).is_ok() {
+            return Ok(());
+        }
+        Err(error::status(Code::ResourceExhausted, "slow_down", "Too many attempts. Wait a minute and try again."))
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let permit = tokio::time::timeout(PATIENCE, self.permits.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(errors::unavailable()) };
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        });
+        done.await.map_err(|_| errors::defect("the hashing task ended"))
+    }
+
+    /// The PHC string of a password.
+    pub(crate) async fn hash(&self, password: String) -> Result<String, Status> {
+        let password = Zeroizing::new(password);
+        let hashed = self
+            .blocking(move || {
+                Argon2::default().hash_password(password.as_bytes()).map(|hash: PasswordHash| hash.to_string())
+            })
+            .await?;
+        hashed.map_err(|_| errors::defect("hashing failed"))
+    }
+
+    /// Whether this is the password of `hash`; with no hash it takes as long and is wrong.
+    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Status> {
+        let password = Zeroizing::new(password);
+        let known = hash.is_some();
+        let hash = match hash {
+            Some(hash) => hash,
+            None => self.decoy.get_or_try_init(|| self.hash("decoy".to_owned())).await?.clone(),
+        };
+        let right = self.blocking(move || {
+            PasswordHash::new(&hash)
+                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        });
+        Ok(right.await? && known)
+    }
+}

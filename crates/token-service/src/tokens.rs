@@ -1,0 +1,293 @@
+//! The token endpoint: authenticate the client, then exchange or refresh; and revocation by token (RFC 7009).
+
+use grantd_core::{
+    Change, Draw, Event, RecordKey,
+    exchange::{self, CodeGrant, Outcome, Tokens},
+    records::{Client, CodeRecord, Grant, User},
+    refresh, register,
+};
+use grantd_oauth_types::{
+    AccessToken, AuthorizationCode, ClientId, CodeVerifier, GrantId, OAuthError, OAuthErrorCode, RefreshToken,
+};
+use grantd_proto::v1::{self, issue_token_request::Grant as Sent};
+use tonic::Status;
+
+use crate::{
+    Service, convert, errors,
+    events::{self, About},
+    transaction::{Loaded, draw},
+};
+
+const INVALID_GRANT: &str = "the code or token is unknown, expired, revoked or was used already; sign in again";
+
+fn invalid_grant() -> Status {
+    errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidGrant, INVALID_GRANT))
+}
+
+fn unknown_client() -> Status {
+    errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, "unknown client; register again"))
+}
+
+/// A decided token request, with what its answer and its log line need.
+struct Decided {
+    answer: Result<(Tokens, i64), OAuthError>,
+    event: Option<Event>,
+    grant_id: GrantId,
+    client: Client,
+    person: Option<(String, String)>,
+    revoked: bool,
+}
+
+impl Service {
+    /// Runs to its end even if the caller hangs up: a rotation once begun is finished.
+    pub(crate) async fn do_issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
+        let service = self.clone();
+        let work = async move { service.issue(sent).await };
+        let task = tokio::spawn(tracing::Instrument::in_current_span(work));
+        task.await.unwrap_or_else(|_| Err(errors::defect("the token task ended")))
+    }
+
+    async fn issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
+        let draw = draw(&sent.request_id)?;
+        let authentication = sent.client.unwrap_or_default();
+        let client_id = ClientId::parse(&authentication.client_id).ok_or_else(unknown_client)?;
+        let secret = authentication.client_secret;
+        let decided = match sent.grant {
+            Some(Sent::AuthorizationCode(grant)) => {
+                self.exchange_code(client_id, &secret, grant, sent.resource, &draw).await?
+            }
+            Some(Sent::RefreshToken(grant)) => {
+                self.refresh_token(client_id, &secret, &grant, &sent.resource, &draw).await?
+            }
+            None => {
+                let error =
+                    OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "use authorization_code or refresh_token");
+                return Err(errors::oauth(&error));
+            }
+        };
+        if let Some(event) = decided.event {
+            let (subject, username) =
+                decided.person.as_ref().map_or(("", ""), |(subject, username)| (subject, username));
+            let about = About {
+                grant_id: Some(decided.grant_id),
+                client_id: Some(&decided.client.id),
+                subject,
+                username,
+                remote_address: &sent.remote_address,
+                revoked: decided.revoked,
+            };
+            events::log(event, &about);
+        }
+        let (tokens, expires_in) = decided.answer.map_err(|error| errors::oauth(&error))?;
+        self.renew_behind(decided.client);
+        Ok(v1::IssueTokenResponse {
+            access_token: tokens.pair.access.to_text(),
+            token_type: "Bearer".to_owned(),
+            expires_in,
+            refresh_token: tokens.pair.refresh.to_text(),
+            scope: tokens.scope.to_string(),
+        })
+    }
+
+    async fn exchange_code(
+        &self,
+        client_id: ClientId,
+        secret: &str,
+        sent: v1::AuthorizationCodeGrant,
+        resource: Vec<String>,
+        draw: &Draw,
+    ) -> Result<Decided, Status> {
+        let client_key = RecordKey::Client(client_id);
+        let parsed = AuthorizationCode::parse(&sent.code).zip(CodeVerifier::parse(&sent.code_verifier));
+        let Some((code, verifier)) = parsed else {
+            // The client is authenticated before the grant is looked at.
+            self.authenticate(&client_key, secret).await?;
+            return Err(if sent.code_verifier.is_empty() {
+                errors::invalid_request("code_verifier is missing")
+            } else {
+                invalid_grant()
+            });
+        };
+        let id = code.grant_id;
+        let (code_key, grant_key) = (RecordKey::Code(id, code.digest()), RecordKey::Grant(id));
+        let request = CodeGrant {
+            code,
+            redirect_uri: (!sent.redirect_uri.is_empty()).then_some(sent.redirect_uri),
+            verifier,
+            resource,
+        };
+        let commit = draw.commit_id("exchange");
+        self.transact(draw, "exchange", || async {
+            let mut loaded = self.load(vec![client_key.clone(), code_key.clone(), grant_key.clone()]).await?;
+            let client = loaded.record::<Client>(&client_key)?;
+            let client =
+                register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
+            let code = loaded.record::<CodeRecord>(&code_key)?;
+            let grant = loaded.record::<Grant>(&grant_key)?;
+            let person = code
+                .as_ref()
+                .map(|code| (code.consent.subject.clone(), code.consent.username.clone()))
+                .or_else(|| grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone())));
+            let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
+            let facts = exchange::Loaded {
+                client: &client,
+                code: code.as_ref(),
+                grant: grant.as_ref(),
+                resent: loaded.written_by(&grant_key, commit),
+                user: user.as_ref(),
+            };
+            let outcome = exchange::exchange(self.policy(), facts, &request, loaded.now, draw);
+            if outcome.answer.is_ok()
+                && let Some((subject, _)) = &person
+            {
+                let expires_at = loaded.now.plus(self.policy().lifetimes.refresh);
+                self.index_grant(id, &client.id, subject, expires_at).await?;
+            }
+            Ok(decided(loaded, outcome, id, client, person))
+        })
+        .await
+    }
+
+    async fn refresh_token(
+        &self,
+        client_id: ClientId,
+        secret: &str,
+        sent: &v1::RefreshTokenGrant,
+        resource: &[String],
+        draw: &Draw,
+    ) -> Result<Decided, Status> {
+        let client_key = RecordKey::Client(client_id);
+        let Some(token) = RefreshToken::parse(&sent.refresh_token) else {
+            self.authenticate(&client_key, secret).await?;
+            return Err(invalid_grant());
+        };
+        let id = token.grant_id;
+        let grant_key = RecordKey::Grant(id);
+        let commit = draw.commit_id("refresh");
+        let decided = self
+            .transact(draw, "refresh", || async {
+                let mut loaded = self.load(vec![client_key.clone(), grant_key.clone()]).await?;
+                let client = loaded.record::<Client>(&client_key)?;
+                let client =
+                    register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
+                let grant = loaded.record::<Grant>(&grant_key)?;
+                let person = grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone()));
+                let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
+                let facts = refresh::Loaded {
+                    client: &client,
+                    grant: grant.as_ref(),
+                    resent: loaded.written_by(&grant_key, commit),
+                    user: user.as_ref(),
+                };
+                let outcome = refresh::refresh(self.policy(), facts, &token, resource, loaded.now, draw);
+                Ok(decided(loaded, outcome, id, client, person))
+            })
+            .await?;
+        if decided.event == Some(Event::Refreshed)
+            && let Some((subject, _)) = decided.person.clone()
+        {
+            let client = decided.client.id.clone();
+            self.behind("index grant", move |service| async move {
+                let now = service.load(Vec::new()).await?.now;
+                service.index_grant(id, &client, &subject, now.plus(service.policy().lifetimes.refresh)).await
+            });
+        }
+        Ok(decided)
+    }
+
+    async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
+        let loaded = self.load(vec![key.clone()]).await?;
+        let client = loaded.record::<Client>(key)?;
+        register::authenticate(client.as_ref(), secret).cloned().map_err(|error| errors::oauth(&error))
+    }
+
+    /// A person whose name follows from what was loaded.
+    pub(crate) async fn person(&self, loaded: &mut Loaded, username: Option<&str>) -> Result<Option<User>, Status> {
+        let Some(username) = username else { return Ok(None) };
+        let key = RecordKey::User(username.to_owned());
+        self.load_more(loaded, vec![key.clone()]).await?;
+        loaded.record(&key)
+    }
+
+    /// Renews a registration in use, behind the answer.
+    fn renew_behind(&self, client: Client) {
+        self.behind("renew client", move |service| async move {
+            let key = RecordKey::Client(client.id.clone());
+            let loaded = service.load(vec![key.clone()]).await?;
+            let Some(client) = loaded.record::<Client>(&key)? else { return Ok(()) };
+            let Some(change) = register::renew(service.policy(), &client, loaded.now) else { return Ok(()) };
+            let expires_at = loaded.now.plus(service.policy().lifetimes.client);
+            service.index(&grantd_store::Index::clients(), client.id.as_str(), Some(expires_at)).await?;
+            // Somebody else may renew it just now; then there is nothing left to do.
+            service.commit(&loaded, change, own_commit_id()?).await.map(|_| ())
+        });
+    }
+
+    /// Writes behind an answer: bounded, and lost without harm.
+    pub(crate) fn behind<F, R>(&self, what: &'static str, work: F)
+    where
+        F: FnOnce(Self) -> R + Send + 'static,
+        R: Future<Output = Result<(), Status>> + Send,
+    {
+        let Ok(permit) = self.0.background.clone().try_acquire_owned() else { return };
+        let service = self.clone();
+        tokio::spawn(tracing::Instrument::in_current_span(async move {
+            if let Err(status) = work(service).await {
+                tracing::debug!(what, code = ?status.code(), "a write behind an answer failed; the next use tries again");
+            }
+            drop(permit);
+        }));
+    }
+
+    pub(crate) async fn do_revoke_token(&self, sent: v1::RevokeTokenRequest) -> Result<(), Status> {
+        let draw = draw(&sent.request_id)?;
+        let authentication = sent.client.unwrap_or_default();
+        let client_id = ClientId::parse(&authentication.client_id).ok_or_else(unknown_client)?;
+        let client = self.authenticate(&RecordKey::Client(client_id), &authentication.client_secret).await?;
+        // Unknown tokens are no error (RFC 7009 §2.2); a guess must revoke nothing.
+        let (id, is_its) = if let Some(token) = AccessToken::parse(&sent.token) {
+            let key = RecordKey::Access(token.grant_id, token.digest());
+            let record = self.load(vec![key.clone()]).await?.record::<grantd_core::records::AccessRecord>(&key)?;
+            (token.grant_id, record.is_some_and(|record| record.client_id == client.id))
+        } else if let Some(token) = RefreshToken::parse(&sent.token) {
+            let key = RecordKey::Grant(token.grant_id);
+            let loaded = self.load(vec![key.clone()]).await?;
+            let grant = loaded.record::<Grant>(&key)?.filter(|grant| grant.client_id == client.id);
+            let overlap = self.policy().lifetimes.refresh_overlap;
+            let issued = grant.as_ref().and_then(Grant::live).is_some_and(|ratchet| {
+                ratchet.standing(&token, loaded.now, overlap) != grantd_core::ratchet::Standing::Forged
+            });
+            (token.grant_id, issued)
+        } else {
+            return Ok(());
+        };
+        if is_its {
+            self.revoke_one(id, &draw).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A commit id for a write that no request repeats.
+pub(crate) fn own_commit_id() -> Result<[u8; 16], Status> {
+    let mut id = [0; 16];
+    rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut id)
+        .map_err(|_| errors::defect("the system gave no randomness"))?;
+    Ok(id)
+}
+
+fn decided(
+    loaded: Loaded,
+    outcome: Outcome,
+    grant_id: GrantId,
+    client: Client,
+    person: Option<(String, String)>,
+) -> (Loaded, Change, Decided) {
+    let now = loaded.now;
+    let revoked = Service::revokes(&outcome.change);
+    let answer = outcome.answer.map(|tokens| {
+        let expires_in = convert::remaining(now, tokens.pair.access_expires_at);
+        (tokens, expires_in)
+    });
+    (loaded, outcome.change, Decided { answer, event: outcome.event, grant_id, client, person, revoked })
+}
