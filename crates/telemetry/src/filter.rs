@@ -1,0 +1,83 @@
+//! What is logged, and what is exported.
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::layer::Filter;
+use tracing_subscriber::registry::Registry;
+
+use crate::TelemetryError;
+use crate::export::Env;
+
+/// Our crates: the target of a span or event is its module, so all of them start like this.
+const OURS: &str = "grantd";
+
+/// The crates a batch of spans passes on its way out. What they emit must not become part of the next batch, and
+/// below `INFO` h2 and hyper print header values.
+const TRANSPORT: [&str; 9] =
+    ["h2", "hyper", "hyper_rustls", "hyper_util", "opentelemetry", "rustls", "tokio_util", "tonic", "tower"];
+
+/// The operator's directives, of which two independent filters can be made.
+#[derive(Debug)]
+pub(crate) struct Directives {
+    text: String,
+    from: &'static str,
+}
+
+impl Directives {
+    /// `RUST_LOG` if it says anything, else the configured filter.
+    pub(crate) fn choose(configured: &str, env: &impl Env) -> Self {
+        match env.get("RUST_LOG") {
+            Some(text) => Self { text, from: "RUST_LOG" },
+            None => Self { text: configured.to_owned(), from: "log_filter" },
+        }
+    }
+
+    fn parse(&self) -> Result<EnvFilter, TelemetryError> {
+        EnvFilter::builder()
+            .parse(&self.text)
+            .map_err(|source: ParseError| TelemetryError::Filter { from: self.from, source })
+    }
+
+    /// What reaches stderr.
+    pub(crate) fn logged(&self) -> Result<EnvFilter, TelemetryError> {
+        self.parse()
+    }
+
+    /// What reaches the collector: see the crate's documentation.
+    pub(crate) fn exported(&self) -> Result<impl Filter<Registry> + Send + Sync + use<>, TelemetryError> {
+        let ours = filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO);
+        let not_transport = filter_fn(|metadata| !is_transport(metadata)).with_max_level_hint(LevelFilter::TRACE);
+        Ok(FilterExt::<Registry>::or(self.parse()?, ours).and(not_transport))
+    }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO && metadata.target().starts_with(OURS)
+}
+
+fn is_transport(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next().unwrap_or_default();
+    TRANSPORT.contains(&krate) || krate.starts_with("opentelemetry")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        (name == "RUST_LOG").then(|| "debug".to_owned())
+    }
+
+    #[test]
+    fn rust_log_replaces_the_configured_filter() {
+        assert_eq!(Directives::choose("info", &env).text, "debug");
+        assert_eq!(Directives::choose("info", &|_: &str| None).text, "info");
+        assert_eq!(Directives::choose("info", &|_: &str| Some(String::new())).text, "info");
+    }
+
+    #[test]
+    fn a_bad_filter_says_where_it_came_from() {
+        let error = Directives { text: "grantd=loud".to_owned(), from: "RUST_LOG" }.logged().unwrap_err();
+        assert_eq!(error.to_string(), "RUST_LOG is not a log filter");
+    }
+}

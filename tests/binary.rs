@@ -1,0 +1,181 @@
+//! The command line: first start, users, configuration errors, ports, signals.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    process::{Output, Stdio},
+};
+
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use crate::harness::{Client, Deployment, Options, Process, free_port, http};
+
+async fn grantd(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that reads nothing may have gone already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    child.wait_with_output().await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn the_first_start_makes_the_owner_and_its_password_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let url = format!("http://localhost:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+    command.args(["serve", "--public-url", &url, "--listen", &format!("127.0.0.1:{port}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir"]);
+    command.arg(dir.path().join("data")).env_clear();
+    let mut process = Process::start("serve", &mut command);
+    process.until("readiness", || async { http().get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) }).await;
+    let file = dir.path().join("data/owner-password");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let password = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert!(!process.output().contains(&password), "printed on a terminal only");
+    let client = Client::register(&url).await;
+    let page = client.consent_page_as(&[], "owner", &password).await;
+    assert_eq!(client.follow(&page, &page.approve).await.status(), 302);
+}
+
+#[tokio::test]
+async fn users_are_managed_through_the_running_process() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let data = deployment.dir.path().join("serve");
+    let data = data.to_str().unwrap();
+    let added = grantd(&["user", "add", "alice", "--email", "alice@example.com", "--group", "owner", "--password-stdin", "--data-dir", data], &[], "alice password\n").await;
+    assert!(added.status.success(), "{}", stderr(&added));
+    let listed = stdout(&grantd(&["user", "list", "--data-dir", data], &[], "").await);
+    assert!(listed.contains("alice") && listed.contains("owner"), "{listed}");
+    let twice = grantd(&["user", "add", "Alice", "--password-stdin", "--data-dir", data], &[], "alice password\n").await;
+    assert!(!twice.status.success() && stderr(&twice).contains("already"), "{}", stderr(&twice));
+
+    let client = Client::register(deployment.issuer()).await;
+    let page = client.consent_page_as(&[], "alice", "alice password").await;
+    let approved = client.follow(&page, &page.approve).await;
+    let code = crate::harness::client::param(approved.headers()["location"].to_str().unwrap(), "code").unwrap();
+    let tokens = crate::harness::client::pair(client.exchange(&code).await).await;
+
+    let changed = grantd(&["user", "passwd", "alice", "--password-stdin", "--data-dir", data], &[], "another password\n").await;
+    assert!(changed.status.success(), "{}", stderr(&changed));
+    // A changed password ends the grants.
+    assert_eq!(client.refresh(&tokens.refresh).await.status(), 400);
+    client.consent_page_as(&[], "alice", "another password").await;
+
+    let removed = grantd(&["user", "remove", "alice", "--data-dir", data], &[], "").await;
+    assert!(removed.status.success(), "{}", stderr(&removed));
+    let query = client.authorize_query(&[]);
+    assert_eq!(client.sign_in(&query, "alice", "another password").await.status(), 401);
+    assert!(!grantd(&["user", "remove", "alice", "--data-dir", data], &[], "").await.status.success());
+}
+
+#[tokio::test]
+async fn users_are_managed_in_the_file_when_nothing_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let added = grantd(&["user", "add", "bob", "--password-stdin", "--data-dir", data], &[], "bob's password\n").await;
+    assert!(added.status.success(), "{}", stderr(&added));
+    assert!(stdout(&grantd(&["user", "list", "--data-dir", data], &[], "").await).contains("bob"));
+}
+
+#[tokio::test]
+async fn bad_configuration_exits_64_and_says_what_to_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("grantd.toml");
+    for (config, env, says) in [
+        ("[tokens]\nacces_ttl = \"1h\"", vec![], "access_ttl"),
+        ("[tokens]\naccess_ttl = \"5m\"", vec![], "access_ttl"),
+        ("[tokens]\naccess_ttl = \"soon\"", vec![], "access_ttl"),
+        ("public_url = \"http://mcp.example.com\"", vec![], "https"),
+        ("public_url = [", vec![], "grantd.toml"),
+        ("", vec![("GRANTD_TOKENS__ACCES_TTL", "1h")], "ACCESS_TTL"),
+        ("", vec![("GRANTD_TOKENS__ACCESS_TTL", "1m")], "access_ttl"),
+    ] {
+        std::fs::write(&file, config).unwrap();
+        for args in [&["config", "check", "--config"][..], &["serve", "--config"]] {
+            let output = grantd(&[args, &[file.to_str().unwrap()]].concat(), &env, "").await;
+            assert_eq!(output.status.code(), Some(64), "{config} {env:?} {args:?}: {}", stderr(&output));
+            assert!(stderr(&output).to_lowercase().contains(&says.to_lowercase()), "{config}: {}", stderr(&output));
+        }
+    }
+    let missing = grantd(&["serve", "--config", "/no/such/file.toml"], &[], "").await;
+    assert_eq!(missing.status.code(), Some(64));
+    std::fs::write(&file, "[tokens]\naccess_ttl = \"2h\"").unwrap();
+    let good = grantd(&["config", "check", "--config", file.to_str().unwrap()], &[], "").await;
+    assert!(good.status.success(), "{}", stderr(&good));
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_or_port_says_so() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let data = deployment.dir.path().join("serve");
+    let port = free_port();
+    let second = grantd(
+        &["serve", "--public-url", &format!("http://localhost:{port}"), "--listen", &format!("127.0.0.1:{port}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir", data.to_str().unwrap()],
+        &[],
+        "",
+    )
+    .await;
+    assert!(!second.status.success());
+    assert!(stderr(&second).contains("another"), "{}", stderr(&second));
+
+    let taken = url::Url::parse(deployment.issuer()).unwrap().port().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let second = grantd(
+        &["serve", "--public-url", deployment.issuer(), "--listen", &format!("127.0.0.1:{taken}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir", other.path().to_str().unwrap()],
+        &[],
+        "",
+    )
+    .await;
+    assert!(!second.status.success());
+    assert!(stderr(&second).contains(&taken.to_string()), "{}", stderr(&second));
+}
+
+#[tokio::test]
+async fn sigterm_drains() {
+    let mut deployment = Deployment::embedded(Options::default()).await;
+    let client = Client::register(deployment.issuer()).await;
+    client.pair().await;
+    deployment.processes[0].signal("TERM").await;
+    let status = deployment.processes[0].wait().await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn the_service_port_lets_nobody_in_without_a_key() {
+    let deployment = Deployment::distributed(Options::default()).await;
+    let config = std::fs::read_to_string(deployment.dir.path().join("token-service.toml")).unwrap();
+    let url = crate::harness::between(&config, "url = \"http://127", "\"").map(|rest| format!("http://127{rest}")).unwrap();
+    let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
+    let mut client = grantd_proto::v1::token_service_client::TokenServiceClient::new(channel);
+    let verify = grantd_proto::v1::VerifyTokenRequest::default();
+    let status = client.verify_token(verify.clone()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+    let mut request = tonic::Request::new(verify);
+    request.metadata_mut().insert("authorization", "Bearer wrong".parse().unwrap());
+    assert_eq!(client.verify_token(request).await.unwrap_err().code(), tonic::Code::Unauthenticated);
+    // The facade's key is no admin's.
+    let mut request = tonic::Request::new(grantd_proto::v1::ListGrantsRequest::default());
+    request.metadata_mut().insert("authorization", "Bearer service-key-of-the-tests-0123456789".parse().unwrap());
+    assert_eq!(client.list_grants(request).await.unwrap_err().code(), tonic::Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn help_teaches() {
+    for (args, says) in [(&["--help"][..], "demo"), (&["serve", "--help"], "--upstream"), (&["user", "--help"], "passwd")] {
+        let output = grantd(args, &[], "").await;
+        assert!(output.status.success());
+        assert!(stdout(&output).contains(says), "{args:?}: {}", stdout(&output));
+    }
+    assert!(!grantd(&[], &[], "").await.status.success());
+}

@@ -1,0 +1,36 @@
+//! Black-box tests of the real binary: on the embedded store, and as one `token-service` with two `facade`s on a real
+//! Redis. Every test starts its own processes on its own ports with its own store.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
+//! | `bad_input` | every line of the table of bad input |
+//! | `refresh` | concurrency, overlap, replay |
+//! | `redis` | what an operator sees with `redis-cli` |
+//! | `outage` | Redis, TokenService or upstream away |
+//! | `binary` | command line, configuration, start and stop |
+//! | `telemetry` | one trace per request, and no secret anywhere |
+//! | `upstreams` | real MCP servers that others wrote, streaming included |
+//! | `clients` | real MCP clients that others wrote |
+//! | `browser` | a real Chromium |
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says why"
+)]
+
+mod bad_input;
+mod binary;
+mod browser;
+mod clients;
+mod flow;
+mod harness;
+mod outage;
+mod redis;
+mod refresh;
+mod telemetry;
+mod upstreams;

@@ -1,0 +1,136 @@
+//! Many presenters, one pair; and what happens to a token that comes too late.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use reqwest::StatusCode;
+
+use crate::harness::{
+    Client, Deployment, Options,
+    client::{pair, refused},
+};
+
+#[tokio::test]
+async fn twelve_at_once_get_one_pair() {
+    Deployment::each(Options::default(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let first = client.pair().await;
+        let at_once = (0..12).map(|n| {
+            let client = client.at(&deployment.facades[n % deployment.facades.len()]);
+            let token = first.refresh.clone();
+            async move { pair(client.refresh(&token).await).await }
+        });
+        let pairs = join_all(at_once).await;
+        let distinct: HashSet<_> = pairs.iter().map(|pair| (&pair.access, &pair.refresh)).collect();
+        assert_eq!(distinct.len(), 1, "{} different pairs", distinct.len());
+        for facade in &deployment.facades {
+            assert!(client.at(facade).is_accepted(&pairs[0].access).await);
+        }
+        assert!(deployment.logs().contains("refresh.converged"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_two_rotations_old_but_seconds_old_gets_the_current_pair() {
+    Deployment::each(Options::default(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let first = client.pair().await;
+        let second = pair(client.refresh(&first.refresh).await).await;
+        let third = pair(client.refresh(&second.refresh).await).await;
+        let late = pair(client.at(deployment.other()).refresh(&first.refresh).await).await;
+        assert_eq!((late.access, late.refresh), (third.access.clone(), third.refresh));
+        assert!(client.is_accepted(&third.access).await);
+    })
+    .await;
+}
+
+fn strict() -> Options {
+    Options { config: "[tokens]\nrefresh_overlap = \"0s\"\n[gate]\ncache_max_age = \"0s\"".into(), ..Options::default() }
+}
+
+#[tokio::test]
+async fn without_overlap_twelve_at_once_are_a_replay() {
+    Deployment::each(strict(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let first = client.pair().await;
+        let answers = join_all((0..12).map(|_| client.refresh(&first.refresh))).await;
+        let good = answers.iter().filter(|answer| answer.status() == StatusCode::OK).count();
+        assert_eq!(good, 1, "one presenter is first");
+        for answer in answers {
+            if answer.status() == StatusCode::OK {
+                let winner = pair(answer).await;
+                assert!(!client.is_accepted(&winner.access).await);
+                refused(client.refresh(&winner.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+            } else {
+                refused(answer, StatusCode::BAD_REQUEST, "invalid_grant").await;
+            }
+        }
+        assert!(deployment.logs().contains("refresh.replayed"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_overlap_an_old_token_is_a_replay_and_revokes() {
+    Deployment::each(strict(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let first = client.pair().await;
+        let second = pair(client.refresh(&first.refresh).await).await;
+        let third = pair(client.refresh(&second.refresh).await).await;
+        assert!(client.is_accepted(&third.access).await);
+        refused(client.refresh(&first.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        for facade in &deployment.facades {
+            assert!(!client.at(facade).is_accepted(&third.access).await);
+        }
+        refused(client.refresh(&third.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forged_or_foreign_token_harms_nobody() {
+    Deployment::each(strict(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let other = Client::register(deployment.issuer()).await;
+        let tokens = client.pair().await;
+        let mut forged = tokens.refresh.clone().into_bytes();
+        forged[60] = if forged[60] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(forged).unwrap();
+        refused(client.refresh(&forged).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        refused(other.refresh(&tokens.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        refused(client.refresh("gdr_nonsense").await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        assert!(client.is_accepted(&tokens.access).await);
+        pair(client.refresh(&tokens.refresh).await).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn scope_and_resource_at_refresh_change_nothing() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let client = Client::register(deployment.issuer()).await;
+    let first = client.pair().await;
+    let resource = deployment.resource();
+    let sent = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", first.refresh.as_str()),
+        ("scope", "read:articles admin"),
+        ("resource", resource.as_str()),
+        ("resource", resource.as_str()),
+    ];
+    let second = pair(client.token(&sent).await).await;
+    assert_eq!(second.scope, first.scope);
+}
+
+#[tokio::test]
+async fn tokens_survive_a_kill_and_a_restart() {
+    let mut deployment = Deployment::embedded(Options::default()).await;
+    let client = Client::register(deployment.issuer()).await;
+    let tokens = client.pair().await;
+    let tokens = pair(client.refresh(&tokens.refresh).await).await;
+    deployment.processes[0].kill().await;
+    deployment.restart_embedded().await;
+    assert!(client.is_accepted(&tokens.access).await);
+    pair(client.refresh(&tokens.refresh).await).await;
+}

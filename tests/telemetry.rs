@@ -1,0 +1,134 @@
+//! One request is one trace through all halves, and nothing secret is in any span, log line or error. Against a real OTLP
+//! receiver: the collector's own gRPC service.
+
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    trace::v1::Span,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use crate::harness::{
+    Client, Deployment, Options, PASSWORD,
+    client::{CALLBACK, VERIFIER, pair, param},
+};
+
+#[derive(Clone, Default)]
+struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for resource in request.into_inner().resource_spans {
+            let service = format!("{:?}", resource.resource);
+            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.0.lock().unwrap().extend(spans.map(|span| (service.clone(), span)));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    async fn start() -> (Self, String) {
+        let collector = Self::default();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        (collector, endpoint)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        self.0.lock().unwrap().iter().map(|(_, span)| span.clone()).collect()
+    }
+}
+
+const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+
+async fn one_trace(mut deployment: Deployment, collector: Collector) {
+    let client = Client::register(deployment.issuer()).await;
+    let page = client.consent_page(&[]).await;
+    let session = page.cookie.split_once('=').unwrap().1.to_owned();
+    let ticket = param(&page.approve, "ticket").unwrap();
+    let approved = client.follow(&page, &page.approve).await;
+    let code = param(approved.headers()["location"].to_str().unwrap(), "code").unwrap();
+    let first = pair(client.exchange(&code).await).await;
+    client.call(&first.access).await;
+    client.exchange("gdc_wrong").await;
+    client.refresh("gdr_wrong").await;
+
+    // One /oauth/token call under a trace of ours.
+    let form = [("grant_type", "refresh_token"), ("refresh_token", first.refresh.as_str()), ("client_id", client.id.as_str())];
+    let answer = client
+        .http
+        .post(format!("{}/oauth/token", client.base))
+        .header("traceparent", format!("00-{TRACE_ID}-b7ad6b7169203331-01"))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    let second = pair(answer).await;
+    let confidential = Client::register_as(deployment.issuer(), serde_json::json!({"redirect_uris": [CALLBACK]})).await;
+    confidential.pair().await;
+
+    // SIGTERM flushes.
+    for process in deployment.processes.iter_mut().rev() {
+        process.signal("TERM").await;
+        assert!(process.wait().await.success(), "{}", process.output());
+    }
+
+    let spans = collector.spans();
+    let trace: Vec<_> = spans.iter().filter(|span| hex(&span.trace_id) == TRACE_ID).collect();
+    let names: Vec<_> = trace.iter().map(|span| span.name.as_str()).collect();
+    for wanted in ["POST /oauth/token", "grantd.v1.TokenService/IssueToken", "store.get", "store.commit"] {
+        assert!(names.contains(&wanted), "no {wanted:?} in the trace: {names:?}");
+    }
+    // Every span but the first hangs below another of the same trace.
+    let ids: Vec<_> = trace.iter().map(|span| span.span_id.clone()).collect();
+    let roots = trace.iter().filter(|span| !ids.contains(&span.parent_span_id)).count();
+    assert_eq!(roots, 1, "{names:?}");
+
+    let mut shown = format!("{spans:?}");
+    shown.push_str(&deployment.logs());
+    let secrets = [
+        &first.access,
+        &first.refresh,
+        &second.access,
+        &second.refresh,
+        &code,
+        &ticket,
+        &session,
+        confidential.secret.as_ref().unwrap(),
+    ];
+    for secret in secrets {
+        assert!(!shown.contains(&secret[secret.len() - 30..]), "a secret was shown: {}", &secret[..4]);
+    }
+    assert!(!shown.contains(VERIFIER) && !shown.contains(PASSWORD));
+    assert!(shown.contains("sign_in.succeeded") && shown.contains("tokens.issued") && shown.contains("refresh.rotated"));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn exporting(endpoint: String) -> Options {
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("RUST_LOG", "grantd=debug,warn".to_owned())];
+    Options { env: env.map(|(name, value)| (name.to_owned(), value)).to_vec(), ..Options::default() }
+}
+
+#[tokio::test]
+async fn on_the_embedded_store() {
+    let (collector, endpoint) = Collector::start().await;
+    one_trace(Deployment::embedded(exporting(endpoint)).await, collector).await;
+}
+
+#[tokio::test]
+async fn on_two_facades_and_redis() {
+    let (collector, endpoint) = Collector::start().await;
+    one_trace(Deployment::distributed(exporting(endpoint)).await, collector).await;
+}
