@@ -22,11 +22,47 @@ pub mod v1 {
 /// The encoded `FileDescriptorSet` of the contract, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/grantd_descriptor.bin"));
 
-/// Any error of a [`Transport`].
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Any error of a [`Transport`]. A type of its own: with a bare `BoxError` the compiler cannot see that the clients'
+/// futures are `Send` ("implementation of `From` is not general enough", rust-lang/rust#110338).
+#[derive(Debug)]
+pub struct TransportError(pub BoxError);
+
+impl std::fmt::Display for TransportError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the gRPC call was not carried")
+    }
+}
+
+impl std::error::Error for TransportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl From<BoxError> for TransportError {
+    fn from(error: BoxError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<tonic::transport::Error> for TransportError {
+    fn from(error: tonic::transport::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<std::convert::Infallible> for TransportError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// What carries a gRPC call: a channel to another process, or the service value of this one. Cheap to clone.
-pub type Transport = BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, BoxError>;
+pub type Transport =
+    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, TransportError>;
 
 /// The client of `TokenService` that facade, gate and CLI use.
 pub type TokenServiceClient = v1::token_service_client::TokenServiceClient<Transport>;

@@ -1,0 +1,52 @@
+//! What every handler shares: configuration, the two clients, and what is computed from them once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use grantd_proto::{IdentityServiceClient, TokenServiceClient};
+
+use crate::{FacadeConfig, clicks::Clicks, cookie::SessionCookie, metadata, pages::PageHeaders};
+
+/// The state of the router.
+pub(crate) type Shared = Arc<App>;
+
+/// The facade's values. Immutable but for `clicks`.
+pub(crate) struct App {
+    pub(crate) config: FacadeConfig,
+    /// The public URL's path without a trailing slash: every link starts with it.
+    pub(crate) base: String,
+    /// The public URL's origin, as browsers write it in `Origin`.
+    pub(crate) origin: String,
+    pub(crate) cookie: SessionCookie,
+    /// The authorization-server metadata, ready to send.
+    pub(crate) metadata: Bytes,
+    /// The paths below the well-known one at which the metadata is also served.
+    pub(crate) metadata_paths: Vec<String>,
+    pub(crate) page_headers: PageHeaders,
+    /// Makes a double click on a decision work where the decision ends the session.
+    pub(crate) clicks: Clicks,
+    pub(crate) tokens: TokenServiceClient,
+    pub(crate) identity: IdentityServiceClient,
+}
+
+impl App {
+    pub(crate) fn new(config: FacadeConfig, tokens: TokenServiceClient, identity: IdentityServiceClient) -> Self {
+        Self {
+            base: config.public_url.path().to_owned(),
+            origin: config.public_url.origin(),
+            cookie: SessionCookie::new(config.public_url.is_https()),
+            metadata: metadata::document(&config),
+            metadata_paths: metadata::paths(&config),
+            page_headers: PageHeaders::new(),
+            clicks: Clicks::default(),
+            config,
+            tokens,
+            identity,
+        }
+    }
+
+    /// A link to one of our own endpoints; `path` starts with a slash.
+    pub(crate) fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}

@@ -1,0 +1,100 @@
+//! Calling the services: a deadline for each call, one retry, request ids, and the log of what failed.
+//!
+//! A retry sends the same message with the same `request_id`, so a mutation that did happen is answered, not repeated
+//! (see the conventions in `token_service.proto`).
+
+use std::{net::SocketAddr, pin::Pin, time::Duration};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use grantd_proto::v1;
+use http::request::Parts;
+use rand::{TryRng as _, rngs::SysRng};
+use tonic::{Code, Request, Response, Status};
+
+use crate::{app::App, errors::Failure};
+
+/// What an RPC answers. Boxed: through layers of generic futures the compiler loses sight of `Send`.
+type Reply<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Status>> + Send>>;
+
+macro_rules! rpcs {
+    ($($client:ident.$name:ident($message:ident) -> $answer:ident;)+) => {$(
+        /// The RPC of this name.
+        pub(crate) async fn $name(app: &App, message: v1::$message) -> Result<v1::$answer, Failure> {
+            let attempt = |request| -> Reply<v1::$answer> {
+                let mut client = app.$client.clone();
+                Box::pin(async move { client.$name(request).await })
+            };
+            call(stringify!($name), app.config.call_timeout, message, attempt).await
+        }
+    )+};
+}
+
+rpcs! {
+    tokens.register_client(RegisterClientRequest) -> RegisterClientResponse;
+    tokens.begin_authorization(BeginAuthorizationRequest) -> BeginAuthorizationResponse;
+    tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
+    tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
+    tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    identity.sign_in(SignInRequest) -> SignInResponse;
+    identity.sign_out(SignOutRequest) -> SignOutResponse;
+}
+
+/// Calls a service within `timeout`, trying once more when it could not be reached. `rpc` is for the log.
+async fn call<M: Clone, R>(
+    rpc: &'static str,
+    timeout: Duration,
+    message: M,
+    attempt: impl Fn(Request<M>) -> Reply<R>,
+) -> Result<R, Failure> {
+    let request = |message: M| {
+        let mut request = Request::new(message);
+        // Lets a busy service drop what nobody waits for any more.
+        request.set_timeout(timeout);
+        request
+    };
+    let attempts = async {
+        match attempt(request(message.clone())).await {
+            // A client whose connection is gone says UNKNOWN.
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
+                tracing::debug!(rpc, "not reachable, trying once more");
+                attempt(request(message)).await
+            }
+            answered => answered,
+        }
+    };
+    let status = match tokio::time::timeout(timeout, attempts).await {
+        Ok(Ok(response)) => return Ok(response.into_inner()),
+        Ok(Err(status)) => status,
+        Err(_) => Status::deadline_exceeded("no answer in time"),
+    };
+    let failure = Failure::of(&status);
+    match failure {
+        Failure::Internal | Failure::Unavailable => {
+            tracing::error!(rpc, code = ?status.code(), cause = status.message(), "a service call failed");
+        }
+        _ => tracing::debug!(rpc, code = ?status.code(), reason = status.message(), "refused"),
+    }
+    Err(failure)
+}
+
+/// A fresh request id: made once per HTTP request, so that repeating a call repeats nothing.
+pub(crate) fn request_id() -> Result<Vec<u8>, Failure> {
+    let mut id = vec![0; 16];
+    SysRng.try_fill_bytes(&mut id).map_err(|error| {
+        tracing::error!(%error, "no randomness");
+        Failure::Internal
+    })?;
+    Ok(id)
+}
+
+/// The caller's address as text, for the security log; empty when the server does not say.
+pub(crate) struct Remote(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for Remote {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(address.map(|info| info.0.ip().to_canonical().to_string()).unwrap_or_default()))
+    }
+}
