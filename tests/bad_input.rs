@@ -61,15 +61,21 @@ async fn other_faults_at_authorize_are_redirected_to_loopback_and_trusted_hosts_
     ];
     for (fault, error) in faults {
         for target in [CALLBACK, trusted] {
-            let answer = client.get_authorize(&client.authorize_query(&[fault, ("redirect_uri", Some(target))]), "").await;
-            assert!(matches!(answer.status(), StatusCode::FOUND | StatusCode::SEE_OTHER), "{fault:?}: {}", answer.status());
+            let answer =
+                client.get_authorize(&client.authorize_query(&[fault, ("redirect_uri", Some(target))]), "").await;
+            assert!(
+                matches!(answer.status(), StatusCode::FOUND | StatusCode::SEE_OTHER),
+                "{fault:?}: {}",
+                answer.status()
+            );
             let location = answer.headers()["location"].to_str().unwrap();
             assert!(location.starts_with(target));
             assert_eq!(param(location, "error").unwrap(), error, "{fault:?}");
             assert_eq!(param(location, "state").unwrap(), STATE);
             assert_eq!(param(location, "iss").unwrap(), deployment.issuer());
         }
-        let answer = client.get_authorize(&client.authorize_query(&[fault, ("redirect_uri", Some(stranger))]), "").await;
+        let answer =
+            client.get_authorize(&client.authorize_query(&[fault, ("redirect_uri", Some(stranger))]), "").await;
         let html = page_for_a_person(answer).await;
         assert!(html.contains("stranger.example"), "the page links back: {html}");
     }
@@ -98,7 +104,12 @@ async fn a_guess_at_a_code_revokes_nothing() {
         let client = Client::register(deployment.issuer()).await;
         let other = Client::register(deployment.issuer()).await;
         let code = client.code().await;
-        let good = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+        let good = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
         let spoiled = |name: &str, value: &'static str| -> Vec<(&str, &str)> {
             good.iter().map(|(known, sent)| (*known, if *known == name { value } else { *sent })).collect()
         };
@@ -106,12 +117,14 @@ async fn a_guess_at_a_code_revokes_nothing() {
         let wrong_uri = client.token(&spoiled("redirect_uri", "http://localhost:3118/other")).await;
         refused(wrong_uri, StatusCode::BAD_REQUEST, "invalid_grant").await;
         let verifier = "another-verifier-0123456789abcdefghijklmnopqrstuvwxyz";
-        refused(client.token(&spoiled("code_verifier", verifier)).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        refused(client.token(&spoiled("code_verifier", verifier)).await, StatusCode::BAD_REQUEST, "invalid_grant")
+            .await;
         // Nothing was consumed.
         let tokens = pair(client.exchange(&code).await).await;
         // And nothing is revoked afterwards either.
         refused(other.token(&good).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
-        refused(client.token(&spoiled("code_verifier", verifier)).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+        refused(client.token(&spoiled("code_verifier", verifier)).await, StatusCode::BAD_REQUEST, "invalid_grant")
+            .await;
         assert!(client.is_accepted(&tokens.access).await);
     })
     .await;
@@ -159,10 +172,18 @@ async fn malformed_bodies_get_an_oauth_error() {
     ] {
         let answer = post("/oauth/register", "application/json", body.clone()).await;
         let body: Value = {
-            assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{:?}", String::from_utf8_lossy(&body[..body.len().min(40)]));
+            assert_eq!(
+                answer.status(),
+                StatusCode::BAD_REQUEST,
+                "{:?}",
+                String::from_utf8_lossy(&body[..body.len().min(40)])
+            );
             answer.json().await.unwrap()
         };
-        assert!(["invalid_client_metadata", "invalid_redirect_uri"].contains(&body["error"].as_str().unwrap()), "{body}");
+        assert!(
+            ["invalid_client_metadata", "invalid_redirect_uri"].contains(&body["error"].as_str().unwrap()),
+            "{body}"
+        );
     }
     for (path, kind) in [("/oauth/register", "application/json"), ("/oauth/token", form)] {
         let answer = post(path, kind, vec![b' '; 10 << 20]).await;
@@ -179,10 +200,15 @@ async fn malformed_bodies_get_an_oauth_error() {
         "&&&===",
     ] {
         let answer = post("/oauth/token", form, body.as_bytes().to_vec()).await;
-        assert!(matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED), "{body}: {}", answer.status());
+        assert!(
+            matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED),
+            "{body}: {}",
+            answer.status()
+        );
         assert!(answer.json::<Value>().await.unwrap()["error"].is_string());
     }
-    refused(post("/oauth/token", "application/json", b"{}".to_vec()).await, StatusCode::BAD_REQUEST, "invalid_request").await;
+    refused(post("/oauth/token", "application/json", b"{}".to_vec()).await, StatusCode::BAD_REQUEST, "invalid_request")
+        .await;
     let unsupported = client.token(&[("grant_type", "password")]).await;
     refused(unsupported, StatusCode::BAD_REQUEST, "unsupported_grant_type").await;
     for basic in ["Basic", "Basic ", "Basic !!!", "Basic /w==", "Basic bm9jb2xvbg==", "Basic Og=="] {
@@ -193,7 +219,11 @@ async fn malformed_bodies_get_an_oauth_error() {
             .send()
             .await
             .unwrap();
-        assert!(matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED), "{basic}: {}", answer.status());
+        assert!(
+            matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED),
+            "{basic}: {}",
+            answer.status()
+        );
         assert!(answer.json::<Value>().await.unwrap()["error"].is_string());
     }
     let twice = format!("{}&scope=a&scope=b", client.authorize_query(&[]));
@@ -214,7 +244,12 @@ async fn tokens_that_are_none_or_for_another_resource_are_invalid() {
     let tokens = client.pair().await;
     assert!(client.is_accepted(&tokens.access).await);
     let get = async |path: &str, authorization: &str| {
-        let answer = http().get(format!("{}{path}", deployment.issuer())).header("authorization", authorization).send().await.unwrap();
+        let answer = http()
+            .get(format!("{}{path}", deployment.issuer()))
+            .header("authorization", authorization)
+            .send()
+            .await
+            .unwrap();
         let challenge = answer.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
         (answer.status(), challenge.unwrap_or_default())
     };

@@ -35,10 +35,23 @@ async fn the_first_start_makes_the_owner_and_its_password_file() {
     let port = free_port();
     let url = format!("http://localhost:{port}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
-    command.args(["serve", "--public-url", &url, "--listen", &format!("127.0.0.1:{port}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir"]);
+    command.args([
+        "serve",
+        "--public-url",
+        &url,
+        "--listen",
+        &format!("127.0.0.1:{port}"),
+        "--upstream",
+        "http://127.0.0.1:9/mcp",
+        "--data-dir",
+    ]);
     command.arg(dir.path().join("data")).env_clear();
     let mut process = Process::start("serve", &mut command);
-    process.until("readiness", || async { http().get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) }).await;
+    process
+        .until("readiness", || async {
+            http().get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
     let file = dir.path().join("data/owner-password");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let password = std::fs::read_to_string(&file).unwrap().trim().to_owned();
@@ -53,11 +66,28 @@ async fn users_are_managed_through_the_running_process() {
     let deployment = Deployment::embedded(Options::default()).await;
     let data = deployment.dir.path().join("serve");
     let data = data.to_str().unwrap();
-    let added = grantd(&["user", "add", "alice", "--email", "alice@example.com", "--group", "owner", "--password-stdin", "--data-dir", data], &[], "alice password\n").await;
+    let added = grantd(
+        &[
+            "user",
+            "add",
+            "alice",
+            "--email",
+            "alice@example.com",
+            "--group",
+            "owner",
+            "--password-stdin",
+            "--data-dir",
+            data,
+        ],
+        &[],
+        "alice password\n",
+    )
+    .await;
     assert!(added.status.success(), "{}", stderr(&added));
     let listed = stdout(&grantd(&["user", "list", "--data-dir", data], &[], "").await);
     assert!(listed.contains("alice") && listed.contains("owner"), "{listed}");
-    let twice = grantd(&["user", "add", "Alice", "--password-stdin", "--data-dir", data], &[], "alice password\n").await;
+    let twice =
+        grantd(&["user", "add", "Alice", "--password-stdin", "--data-dir", data], &[], "alice password\n").await;
     assert!(!twice.status.success() && stderr(&twice).contains("already"), "{}", stderr(&twice));
 
     let client = Client::register(deployment.issuer()).await;
@@ -66,7 +96,8 @@ async fn users_are_managed_through_the_running_process() {
     let code = crate::harness::client::param(approved.headers()["location"].to_str().unwrap(), "code").unwrap();
     let tokens = crate::harness::client::pair(client.exchange(&code).await).await;
 
-    let changed = grantd(&["user", "passwd", "alice", "--password-stdin", "--data-dir", data], &[], "another password\n").await;
+    let changed =
+        grantd(&["user", "passwd", "alice", "--password-stdin", "--data-dir", data], &[], "another password\n").await;
     assert!(changed.status.success(), "{}", stderr(&changed));
     // A changed password ends the grants.
     assert_eq!(client.refresh(&tokens.refresh).await.status(), 400);
@@ -121,7 +152,17 @@ async fn a_second_process_on_the_same_data_or_port_says_so() {
     let data = deployment.dir.path().join("serve");
     let port = free_port();
     let second = grantd(
-        &["serve", "--public-url", &format!("http://localhost:{port}"), "--listen", &format!("127.0.0.1:{port}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir", data.to_str().unwrap()],
+        &[
+            "serve",
+            "--public-url",
+            &format!("http://localhost:{port}"),
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--upstream",
+            "http://127.0.0.1:9/mcp",
+            "--data-dir",
+            data.to_str().unwrap(),
+        ],
         &[],
         "",
     )
@@ -132,7 +173,17 @@ async fn a_second_process_on_the_same_data_or_port_says_so() {
     let taken = url::Url::parse(deployment.issuer()).unwrap().port().unwrap();
     let other = tempfile::tempdir().unwrap();
     let second = grantd(
-        &["serve", "--public-url", deployment.issuer(), "--listen", &format!("127.0.0.1:{taken}"), "--upstream", "http://127.0.0.1:9/mcp", "--data-dir", other.path().to_str().unwrap()],
+        &[
+            "serve",
+            "--public-url",
+            deployment.issuer(),
+            "--listen",
+            &format!("127.0.0.1:{taken}"),
+            "--upstream",
+            "http://127.0.0.1:9/mcp",
+            "--data-dir",
+            other.path().to_str().unwrap(),
+        ],
         &[],
         "",
     )
@@ -155,7 +206,8 @@ async fn sigterm_drains() {
 async fn the_service_port_lets_nobody_in_without_a_key() {
     let deployment = Deployment::distributed(Options::default()).await;
     let config = std::fs::read_to_string(deployment.dir.path().join("token-service.toml")).unwrap();
-    let url = crate::harness::between(&config, "url = \"http://127", "\"").map(|rest| format!("http://127{rest}")).unwrap();
+    let url =
+        crate::harness::between(&config, "url = \"http://127", "\"").map(|rest| format!("http://127{rest}")).unwrap();
     let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
     let mut client = grantd_proto::v1::token_service_client::TokenServiceClient::new(channel);
     let verify = grantd_proto::v1::VerifyTokenRequest::default();
@@ -172,7 +224,9 @@ async fn the_service_port_lets_nobody_in_without_a_key() {
 
 #[tokio::test]
 async fn help_teaches() {
-    for (args, says) in [(&["--help"][..], "demo"), (&["serve", "--help"], "--upstream"), (&["user", "--help"], "passwd")] {
+    for (args, says) in
+        [(&["--help"][..], "demo"), (&["serve", "--help"], "--upstream"), (&["user", "--help"], "passwd")]
+    {
         let output = grantd(args, &[], "").await;
         assert!(output.status.success());
         assert!(stdout(&output).contains(says), "{args:?}: {}", stdout(&output));

@@ -25,7 +25,8 @@ async fn visit(deployment: &Deployment, shape: &str, scenario: &str) -> Visit {
     let query = client.authorize_query(&[("redirect_uri", Some(&redirect_uri))]);
     let url = format!("{}/oauth/authorize?{query}", deployment.issuer());
     let out = output_dir(&format!("{shape}-{scenario}"));
-    let args = [scenario, "--authorize-url", &url, "--user", "owner", "--password", PASSWORD, "--out", out.to_str().unwrap()];
+    let args =
+        [scenario, "--authorize-url", &url, "--user", "owner", "--password", PASSWORD, "--out", out.to_str().unwrap()];
     let body = run("clients/browser.mjs", &args).await;
     assert_eq!(body["failures"], serde_json::json!([]), "{body}");
     Visit { body, client, redirect_uri }

@@ -15,7 +15,9 @@ async fn comes_back(client: &'static str) {
         let state = tempfile::NamedTempFile::new().unwrap();
         // The clients make the file themselves.
         let path = state.path().with_extension("json");
-        let args = [&["--url", resource.as_str()], &OWNER[..], &["--tool", "whoami", "--state-file", path.to_str().unwrap()]].concat();
+        let args =
+            [&["--url", resource.as_str()], &OWNER[..], &["--tool", "whoami", "--state-file", path.to_str().unwrap()]]
+                .concat();
 
         let first = run(client, &args).await;
         assert_eq!(first["authorizations"], 1, "{first}");

@@ -146,7 +146,11 @@ async fn all_three_ways_to_authenticate_a_client() {
 #[tokio::test]
 async fn registration_echoes_and_fills_in() {
     let deployment = Deployment::embedded(Options::default()).await;
-    let uris = ["cursor://anysphere.cursor-mcp/oauth/callback", "http://localhost:8787/callback", "https://www.cursor.com/agents/mcp/oauth/callback"];
+    let uris = [
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "http://localhost:8787/callback",
+        "https://www.cursor.com/agents/mcp/oauth/callback",
+    ];
     let sent = json!({
         "redirect_uris": uris, "client_name": "Cursor", "token_endpoint_auth_method": "none", "application_type": "web",
         "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
@@ -176,7 +180,12 @@ async fn scopes_and_resources_are_read_with_tolerance() {
     assert_eq!(granted(&[("scope", Some("read:articles"))]).await, "read:articles");
     assert_eq!(granted(&[("scope", Some(" offline_access  read:articles openid"))]).await, "read:articles");
     assert_eq!(granted(&[("scope", Some("claudeai"))]).await, "read:articles write:articles");
-    for resource in [deployment.resource(), format!("{}/", deployment.resource()), deployment.issuer().to_owned(), format!("{}/", deployment.issuer())] {
+    for resource in [
+        deployment.resource(),
+        format!("{}/", deployment.resource()),
+        deployment.issuer().to_owned(),
+        format!("{}/", deployment.issuer()),
+    ] {
         granted(&[("resource", Some(&resource))]).await;
     }
 }
@@ -221,8 +230,14 @@ async fn a_ticket_is_for_the_session_that_made_it_and_for_a_navigating_browser()
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let (mine, theirs) = (client.consent_page(&[]).await, client.consent_page(&[]).await);
-    for (name, value) in [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "image")] {
-        let answer = client.http.get(&mine.approve).header("cookie", &mine.cookie).header(name, value).send().await.unwrap();
+    for (name, value) in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-dest", "image"),
+    ] {
+        let answer =
+            client.http.get(&mine.approve).header("cookie", &mine.cookie).header(name, value).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}: {value}");
     }
     let without = client.http.get(&mine.approve).send().await.unwrap();

@@ -16,7 +16,16 @@ async fn all_say_503(client: &Client, access: &str, refresh: &str) {
     for answer in [
         quickly("token", client.refresh(refresh)).await,
         quickly("mcp", client.call(access)).await,
-        quickly("register", client.http.post(format!("{}/oauth/register", client.base)).json(&serde_json::json!({"redirect_uris": ["http://localhost/"]})).send()).await.unwrap(),
+        quickly(
+            "register",
+            client
+                .http
+                .post(format!("{}/oauth/register", client.base))
+                .json(&serde_json::json!({"redirect_uris": ["http://localhost/"]}))
+                .send(),
+        )
+        .await
+        .unwrap(),
     ] {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{}", answer.url());
         assert!(answer.headers().contains_key("retry-after"));
@@ -31,7 +40,10 @@ async fn all_say_503(client: &Client, access: &str, refresh: &str) {
     }
     assert_eq!(http().get(&format!("{}/mcp", client.base)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(http().get(&format!("{}/healthz", client.base)).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(http().get(&format!("{}/readyz", client.base)).send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        http().get(&format!("{}/readyz", client.base)).send().await.unwrap().status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
 }
 
 /// No cache, so that every call must ask.
@@ -42,7 +54,9 @@ fn exact() -> Options {
 async fn works_again(deployment: &mut Deployment, client: &Client, refresh: &str) {
     let url = format!("{}/readyz", client.base);
     let process = deployment.processes.last_mut().unwrap();
-    process.until("readiness", || async { http().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) }).await;
+    process
+        .until("readiness", || async { http().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) })
+        .await;
     let tokens = pair(client.refresh(refresh).await).await;
     assert!(client.is_accepted(&tokens.access).await);
 }

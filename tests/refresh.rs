@@ -46,7 +46,10 @@ async fn a_token_two_rotations_old_but_seconds_old_gets_the_current_pair() {
 }
 
 fn strict() -> Options {
-    Options { config: "[tokens]\nrefresh_overlap = \"0s\"\n[gate]\ncache_max_age = \"0s\"".into(), ..Options::default() }
+    Options {
+        config: "[tokens]\nrefresh_overlap = \"0s\"\n[gate]\ncache_max_age = \"0s\"".into(),
+        ..Options::default()
+    }
 }
 
 #[tokio::test]

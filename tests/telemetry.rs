@@ -23,7 +23,10 @@ struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
 
 #[tonic::async_trait]
 impl TraceService for Collector {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
             let service = format!("{:?}", resource.resource);
             let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
@@ -63,7 +66,8 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
     client.refresh("gdr_wrong").await;
 
     // One /oauth/token call under a trace of ours.
-    let form = [("grant_type", "refresh_token"), ("refresh_token", first.refresh.as_str()), ("client_id", client.id.as_str())];
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", first.refresh.as_str()), ("client_id", client.id.as_str())];
     let answer = client
         .http
         .post(format!("{}/oauth/token", client.base))
@@ -109,7 +113,9 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
         assert!(!shown.contains(&secret[secret.len() - 30..]), "a secret was shown: {}", &secret[..4]);
     }
     assert!(!shown.contains(VERIFIER) && !shown.contains(PASSWORD));
-    assert!(shown.contains("sign_in.succeeded") && shown.contains("tokens.issued") && shown.contains("refresh.rotated"));
+    assert!(
+        shown.contains("sign_in.succeeded") && shown.contains("tokens.issued") && shown.contains("refresh.rotated")
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -32,7 +32,8 @@ async fn everything(upstream: Upstream) {
         assert_eq!(who["groups"], "owner", "{who}");
         assert!(!who["user"].as_str().unwrap_or_default().is_empty(), "{who}");
 
-        let counted = drive(client, &deployment, &["--tool", "countdown", "--args", r#"{"n": 3, "delay_ms": 50}"#]).await;
+        let counted =
+            drive(client, &deployment, &["--tool", "countdown", "--args", r#"{"n": 3, "delay_ms": 50}"#]).await;
         assert_eq!(counted["progress"].as_array().unwrap().len(), 3, "{counted}");
         // The server cuts its own stream; the client resumes it by Last-Event-ID.
         let args = r#"{"n": 4, "delay_ms": 50, "drop_at": 2}"#;

@@ -63,7 +63,11 @@ pub(crate) struct ConsentPage {
 impl Client {
     /// Registers a public client.
     pub(crate) async fn register(base: &str) -> Self {
-        Self::register_as(base, json!({"token_endpoint_auth_method": "none", "redirect_uris": [CALLBACK], "client_name": "Tests"})).await
+        Self::register_as(
+            base,
+            json!({"token_endpoint_auth_method": "none", "redirect_uris": [CALLBACK], "client_name": "Tests"}),
+        )
+        .await
     }
 
     pub(crate) async fn register_as(base: &str, metadata: Value) -> Self {
@@ -127,7 +131,12 @@ impl Client {
         self.consent_page_as(change, "owner", PASSWORD).await
     }
 
-    pub(crate) async fn consent_page_as(&self, change: &[(&str, Option<&str>)], username: &str, password: &str) -> ConsentPage {
+    pub(crate) async fn consent_page_as(
+        &self,
+        change: &[(&str, Option<&str>)],
+        username: &str,
+        password: &str,
+    ) -> ConsentPage {
         let query = self.authorize_query(change);
         let signed_in = self.sign_in(&query, username, password).await;
         assert_eq!(signed_in.status(), StatusCode::SEE_OTHER, "{}", signed_in.text().await.unwrap());
@@ -137,7 +146,10 @@ impl Client {
         assert_eq!(page.status(), StatusCode::OK);
         let html = page.text().await.unwrap();
         let link = |id: &str| {
-            let tag = html.split('<').find(|tag| tag.contains(&format!("id=\"{id}\""))).unwrap_or_else(|| panic!("{id} in {html}"));
+            let tag = html
+                .split('<')
+                .find(|tag| tag.contains(&format!("id=\"{id}\"")))
+                .unwrap_or_else(|| panic!("{id} in {html}"));
             self.absolute(&between(tag, "href=\"", "\"").unwrap().replace("&amp;", "&").replace("&#38;", "&"))
         };
         ConsentPage { approve: link("approve"), deny: link("deny"), cookie, html }
@@ -176,7 +188,13 @@ impl Client {
     }
 
     pub(crate) async fn exchange(&self, code: &str) -> Response {
-        self.token(&[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)]).await
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ])
+        .await
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Response {

@@ -56,7 +56,9 @@ impl Deployment {
         let config = config(&options, &issuer, &extra);
         let mut processes = Vec::new();
         let mut service = start(dir.path(), "token-service", &config, 0, &options).await;
-        service.until("a listener", || async { tokio::net::TcpStream::connect(("127.0.0.1", grpc)).await.is_ok() }).await;
+        service
+            .until("a listener", || async { tokio::net::TcpStream::connect(("127.0.0.1", grpc)).await.is_ok() })
+            .await;
         processes.push(service);
         for port in ports {
             processes.push(start(dir.path(), "facade", &config, port, &options).await);

@@ -21,7 +21,17 @@ impl Redis {
 
     async fn spawn(port: u16, dir: &tempfile::TempDir) -> Process {
         let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", "", "--dir"]);
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+            "--dir",
+        ]);
         command.arg(dir.path());
         let mut process = Process::start("redis-server", &mut command);
         process.until_output("Ready to accept connections").await;

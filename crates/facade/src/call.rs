@@ -79,7 +79,7 @@ async fn call<M: Clone, R>(
 
 /// A fresh request id: made once per HTTP request, so that repeating a call repeats nothing.
 pub(crate) fn request_id() -> Result<Vec<u8>, Failure> {
-    let mut id = vec![0; 16];
+    let mut id = vec![0; 32];
     SysRng.try_fill_bytes(&mut id).map_err(|error| {
         tracing::error!(%error, "no randomness");
         Failure::Internal

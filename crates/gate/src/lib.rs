@@ -1,1 +1,139 @@
-//! grantd gate.
+//! The gate: checks the bearer token of every MCP request and forwards it.
+//!
+//! 1. [`check`] finds the resource, reads the bearer token and asks TokenService (through [`cache`]).
+//! 2. A refusal is answered with a challenge before the body is read ([`answer`]).
+//! 3. [`proxy`] forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
+//!    could have forged ([`headers`]).
+//! 4. [`watch`] hears of revocations: it evicts cached answers and cuts open streams ([`streams`]).
+//! 5. [`metadata`] says where to sign in (RFC 9728).
+//!
+//! Correctness rests on the age of a cached answer alone; the watcher only makes it prompt. What a token may do is decided
+//! by TokenService.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::any};
+use grantd_oauth_types::{PublicUrl, ResourceUri, ScopeSet};
+use grantd_proto::TokenServiceClient;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+mod answer;
+mod cache;
+mod check;
+mod cors;
+mod headers;
+mod metadata;
+mod proxy;
+mod sessions;
+mod streams;
+mod watch;
+
+/// What the gate needs to know.
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// The issuer.
+    pub public_url: PublicUrl,
+    /// At least one; the first answers the root metadata document.
+    pub resources: Vec<GateResource>,
+    /// How long a positive answer is trusted; zero asks every time.
+    pub cache_max_age: Duration,
+    /// How many answers are kept.
+    pub cache_entries: u64,
+    /// How often the token of an open stream is looked at again.
+    pub stream_recheck: Duration,
+    /// How long TokenService may take to answer.
+    pub call_timeout: Duration,
+    /// How long the upstream may take to start its answer.
+    pub upstream_timeout: Duration,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// Origins of browser clients beside our own and loopback ones; `*` allows all.
+    pub allowed_origins: Vec<String>,
+}
+
+/// One protected resource.
+#[derive(Debug, Clone)]
+pub struct GateResource {
+    /// Its identifier.
+    pub identifier: ResourceUri,
+    /// What it is called.
+    pub name: String,
+    /// The first is the identifier's path.
+    pub paths: Vec<String>,
+    /// Where calls go.
+    pub upstream: Url,
+    /// Every scope it knows.
+    pub scopes: ScopeSet,
+    /// What a client should ask for.
+    pub default_scopes: ScopeSet,
+    /// What every call needs.
+    pub required_scopes: ScopeSet,
+}
+
+/// The running gate.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+pub(crate) struct Inner {
+    config: GateConfig,
+    tokens: TokenServiceClient,
+    cache: cache::Cache,
+    streams: streams::Streams,
+    sessions: sessions::Sessions,
+    upstream: proxy::Upstream,
+    closing: CancellationToken,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// Starts the gate, and the watcher of revocations. Must be called within a Tokio runtime.
+    pub fn start(config: GateConfig, tokens: TokenServiceClient) -> Self {
+        let gate = Self(Arc::new(Inner {
+            cache: cache::Cache::new(config.cache_max_age, config.cache_entries),
+            streams: streams::Streams::default(),
+            sessions: sessions::Sessions::new(),
+            upstream: proxy::upstream(),
+            closing: CancellationToken::new(),
+            config,
+            tokens,
+        }));
+        tokio::spawn(watch::run(gate.0.clone()));
+        gate
+    }
+
+    /// The routes: every path of every resource, and the metadata documents. Without a fallback.
+    pub fn router(&self) -> Router {
+        let mut router = metadata::routes(&self.0.config);
+        for (at, resource) in self.0.config.resources.iter().enumerate() {
+            for path in &resource.paths {
+                let path = path.trim_end_matches('/');
+                for spelling in [path.to_owned(), format!("{path}/")] {
+                    let (inner, path) = (self.0.clone(), path.to_owned());
+                    let handler = any(move |request: axum::extract::Request| check::handle(inner, at, path, request));
+                    router = router.route(if spelling.is_empty() { "/" } else { &spelling }, handler);
+                    if spelling == "/" {
+                        break;
+                    }
+                }
+            }
+        }
+        router
+    }
+
+    /// Ends open streams and the watcher. Calls in flight are finished.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl Inner {
+    fn resource(&self, at: usize) -> Option<&GateResource> {
+        self.config.resources.get(at)
+    }
+}

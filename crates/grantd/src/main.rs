@@ -1,2 +1,82 @@
-//! grantd.
-fn main() {}
+//! grantd: OAuth 2.1 in front of MCP servers. The binary: command line, configuration, wiring, shutdown.
+//!
+//! 1. [`cli`] reads the command line, [`config`] what is configured; what cannot be used exits 64.
+//! 2. Telemetry is set up first, so that everything after it is logged, and flushed last, whatever happened.
+//! 3. A command of [`commands`] builds the parts and runs them until it is told to stop ([`drain`]).
+//!
+//! No rule lives here: those are in `grantd-core`; the protocols are in the facade, the gate and the token service.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Command, ConfigCommand},
+    config::{Config, Purpose},
+    drain::Drain,
+    error::Error,
+};
+
+mod admin;
+mod cli;
+mod commands;
+mod config;
+mod data_dir;
+mod demo;
+mod drain;
+mod error;
+mod http;
+mod owner;
+mod rpc;
+mod store;
+mod terminal;
+
+fn main() -> ExitCode {
+    match Cli::try_parse().map(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => error.report(),
+        Err(usage) => {
+            // To standard output where help was asked for, to standard error otherwise.
+            let _ = usage.print();
+            if usage.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Serve(flags) => serve("grantd", &flags.load()?, commands::serve::run),
+        Command::Demo(flags) => serve("grantd", &flags.load(Purpose::Demo)?, commands::demo::run),
+        Command::TokenService(flags) => {
+            serve("grantd-token-service", &flags.load(Purpose::TokenService)?, commands::token_service::run)
+        }
+        Command::Facade(flags) => serve("grantd-facade", &flags.load()?, commands::facade::run),
+        Command::User(command) => runtime()?.block_on(commands::user::run(command)),
+        Command::Client(command) => runtime()?.block_on(commands::client::run(command)),
+        Command::Grant(command) => runtime()?.block_on(commands::grant::run(command)),
+        Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags.load(Purpose::Tool)?),
+    }
+}
+
+/// Runs a service until it is told to stop.
+fn serve(
+    name: &str,
+    config: &Config,
+    service: impl AsyncFnOnce(&Config, Drain) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let telemetry =
+        grantd_telemetry::init(config.telemetry(name)).map_err(|error| Error::Usage(error::chain(&error)))?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async { service(config, Drain::on_signals()?).await });
+    // A password hash that nobody waits for any more does not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    if let Err(error) = telemetry.shutdown() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the last traces may be lost");
+    }
+    outcome
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Error::because("cannot start the runtime"))
+}

@@ -1,1 +1,262 @@
-//! grantd store-embedded.
+//! The store of one machine: a redb file.
+//!
+//! 1. [`EmbeddedStore::open`] creates or opens the file (`database`), refuses one that another process has or that a
+//!    newer grantd wrote (`schema`), and starts the one writer thread (`writer`).
+//! 2. Reads run in the calling task, each in a read transaction of its own. They are a few lookups in cached pages, redb
+//!    lets them run beside the writer without waiting for its fsync, and a hop to a blocking thread would cost more
+//!    than the read. A listing visits a bounded number of rows for the same reason.
+//! 3. Writes go through a bounded queue to the writer thread, which applies what has queued up in one transaction with
+//!    one fsync (`apply`), and answers when it is durable. Announcements are sent then, and not before.
+//! 4. The writer removes what has expired, in small transactions between the others (`sweep`).
+//! 5. When the last handle is dropped, the writer finishes the queue and ends; the drop waits for it.
+//!
+//! Not here: retries, and what the records mean. Two processes cannot share a file; for that there is Redis.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use grantd_store::{
+    Announcement, Batch, CommitId, CommitOutcome, Entry, Index, IndexPage, Key, Precondition, Snapshot, Store,
+    StoreError, Timestamp,
+};
+use redb::{ReadTransaction, ReadableDatabase as _};
+use tokio::{sync::broadcast, time::Instant};
+use tokio_stream::wrappers::BroadcastStream;
+use tracing::{Instrument as _, Span, field};
+
+mod apply;
+mod clock;
+mod database;
+mod error;
+mod schema;
+mod sweep;
+mod writer;
+
+pub use clock::{Clock, SystemClock};
+pub use error::OpenError;
+pub use writer::Stats;
+
+use database::Database;
+use writer::{Change, Settings, Writer};
+
+/// How many announcements a watcher may be behind before some are lost to it, with an error in their place.
+const ANNOUNCEMENTS: usize = 4096;
+
+/// How many members a listing looks at, live or expired, before it answers a short page.
+const VISITED: usize = 4096;
+
+/// Handles are cheap to clone and share one file and one writer.
+#[derive(Clone, Debug)]
+pub struct EmbeddedStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Joined when dropped.
+    writer: Writer,
+    database: Arc<Database>,
+    clock: Arc<dyn Clock>,
+    announcements: broadcast::Sender<Announcement>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file at `path`; creates it (mode 0600) and its folder (mode 0700) where they are missing. Blocks for
+    /// as long as that takes, which after a crash includes a check of the whole file.
+    pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_owned();
+        Self::start(Database::open(move || database::open_file(&path))?, clock, Settings::default())
+    }
+
+    fn start(database: Database, clock: Arc<dyn Clock>, settings: Settings) -> Result<Self, OpenError> {
+        let database = Arc::new(database);
+        let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
+        let writer = Writer::start(database.clone(), clock.clone(), announcements.clone(), settings)?;
+        Ok(Self(Arc::new(Inner { writer, database, clock, announcements })))
+    }
+
+    /// What the writer has done since the file was opened.
+    pub fn stats(&self) -> Stats {
+        self.0.writer.stats()
+    }
+
+    /// Removes what has expired now, instead of within a minute; answers how many records and members that were.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.0.writer.sweep().await
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let database = self.0.database.current()?;
+        let answer = database.begin_read().map_err(redb::Error::from).and_then(|transaction| read(&transaction));
+        answer.map_err(|cause| error::store(&cause))
+    }
+}
+
+impl Inner {
+    fn is_alive(&self, now: Timestamp, expires_at: Option<u64>) -> bool {
+        expires_at.is_none_or(|at| now.is_before(Timestamp(at)))
+    }
+}
+
+/// The kind of a key, its second segment: `access` of `oauth:access:..`. All that a span may know of a key.
+fn kind(key: Option<&Key>) -> &str {
+    key.and_then(|key| key.as_str().split(':').nth(1)).unwrap_or_default()
+}
+
+/// Notes in the span how a call ended.
+fn note<T>(span: &Span, answer: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> &'static str) {
+    match answer {
+        Ok(answer) => span.record("outcome", outcome(answer)),
+        Err(_) => span.record("outcome", "error").record("otel.status_code", "ERROR"),
+    };
+}
+
+fn slots_differ(batch: &Batch) -> bool {
+    let preconditions = batch.preconditions.iter().map(|precondition| match precondition {
+        Precondition::Version(key, _) | Precondition::Absent(key) => key,
+    });
+    let mut slots = preconditions.chain(batch.puts.iter().map(|put| &put.key)).chain(&batch.deletes).map(Key::slot);
+    let first = slots.next();
+    slots.any(|slot| Some(slot) != first)
+}
+
+macro_rules! index_span {
+    ($operation:literal) => {
+        tracing::info_span!(
+            "store.index",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redb",
+            db.operation.name = $operation,
+            outcome = field::Empty,
+        )
+    };
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
+        let span = tracing::info_span!(
+            "store.get",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redb",
+            kind = kind(keys.first()),
+            keys = keys.len(),
+            outcome = field::Empty,
+        );
+        let answer = span.in_scope(|| {
+            self.read(|transaction| {
+                let records = transaction.open_table(schema::RECORDS)?;
+                let now = self.0.clock.now();
+                let mut entries = Vec::with_capacity(keys.len());
+                for key in keys {
+                    let row = records.get(key.as_str())?;
+                    entries.push(row.and_then(|row| {
+                        let (version, expires_at, value) = row.value();
+                        self.0.is_alive(now, expires_at).then(|| Entry {
+                            value: Bytes::copy_from_slice(value),
+                            version: CommitId(*version),
+                            expires_at: expires_at.map(Timestamp),
+                        })
+                    }));
+                }
+                Ok(Snapshot { now, entries })
+            })
+        });
+        note(&span, &answer, |_| "read");
+        answer
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
+        let span = tracing::info_span!(
+            "store.commit",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redb",
+            kind = kind(batch.puts.first().map(|put| &put.key).or(batch.deletes.first())),
+            preconditions = batch.preconditions.len(),
+            puts = batch.puts.len(),
+            deletes = batch.deletes.len(),
+            outcome = field::Empty,
+        );
+        let answer = if slots_differ(&batch) {
+            Err(StoreError::Misuse("keys of two slots in one batch"))
+        } else {
+            self.0.writer.write(Change::Commit(batch)).instrument(span.clone()).await
+        };
+        note(&span, &answer, |outcome| match outcome {
+            CommitOutcome::Committed => "committed",
+            CommitOutcome::Conflict => "conflict",
+        });
+        answer
+    }
+
+    async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
+        let span = index_span!("add");
+        let change = Change::IndexAdd { index: index.clone(), member: member.to_owned(), expires_at };
+        let answer = self.0.writer.write(change).instrument(span.clone()).await;
+        note(&span, &answer, |_| "added");
+        answer.map(drop)
+    }
+
+    async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
+        let span = index_span!("remove");
+        let change = Change::IndexRemove { index: index.clone(), member: member.to_owned() };
+        let answer = self.0.writer.write(change).instrument(span.clone()).await;
+        note(&span, &answer, |_| "removed");
+        answer.map(drop)
+    }
+
+    async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
+        if limit == 0 {
+            return Err(StoreError::Misuse("a page without members"));
+        }
+        let span = index_span!("list");
+        let answer = span.in_scope(|| {
+            self.read(|transaction| {
+                let now = self.0.clock.now();
+                let mut page = IndexPage::default();
+                for (nth, row) in schema::members_after(transaction, index, after)?.enumerate() {
+                    let (key, expires_at) = row?;
+                    let (of, member) = key.value();
+                    if of != index.as_str() {
+                        break;
+                    }
+                    let alive = self.0.is_alive(now, expires_at.value());
+                    if alive && page.members.len() == limit {
+                        page.next = page.members.last().cloned();
+                        break;
+                    }
+                    if alive {
+                        page.members.push(member.to_owned());
+                    }
+                    if nth + 1 == VISITED {
+                        page.next = Some(member.to_owned());
+                        break;
+                    }
+                }
+                Ok(page)
+            })
+        });
+        note(&span, &answer, |_| "listed");
+        answer
+    }
+
+    async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {
+        let announcements = BroadcastStream::new(self.0.announcements.subscribe());
+        Ok(announcements
+            .map(|item| item.map_err(|gap| StoreError::Unavailable(format!("announcements were missed: {gap}"))))
+            .boxed())
+    }
+
+    async fn ping(&self) -> Result<Duration, StoreError> {
+        let begin = Instant::now();
+        self.0.writer.is_running()?;
+        self.read(|transaction| Ok(transaction.open_table(schema::META)?.get(schema::FORMAT_KEY)?.map(drop)))?;
+        Ok(begin.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests;

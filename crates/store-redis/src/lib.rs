@@ -1,1 +1,255 @@
-//! grantd store-redis.
+//! The store of many machines: Redis 7 or newer. fred, the client, is named in this crate only.
+//!
+//! 1. [`RedisStore::connect`] reads the URL (`config`), opens a few connections (`connection`), and refuses a Redis that
+//!    is too old or would evict records (`startup`).
+//! 2. Every call is one script (`script`), run by its digest: one round trip, one slot, one moment. Redis' own clock is
+//!    the store's clock, read inside the script.
+//! 3. Each call has a deadline, and fails at once while Redis is known to be away. Nothing is ever sent twice by
+//!    itself: a commit whose reply was lost is the caller's to send again.
+//! 4. One more connection listens for announcements (`watch`) and hands them to every watcher of this process.
+//!
+//! Records are strings that `redis-cli GET` shows readably (`record`); indexes are pairs of sorted sets (`index`).
+//!
+//! Not here yet: Sentinel and Cluster URLs. Nothing stands in their way: a script touches one slot only.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::types::Value;
+use futures::{future::try_join_all, stream::BoxStream};
+use grantd_store::{
+    Announcement, Batch, CommitOutcome, Entry, Index, IndexPage, Key, Precondition, Snapshot, Store, StoreError,
+    Timestamp,
+};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field};
+
+mod config;
+mod connection;
+mod error;
+mod index;
+mod record;
+mod script;
+mod startup;
+mod watch;
+
+pub use config::{ClockOffset, RedisConfig};
+pub use error::ConnectError;
+
+use connection::Connections;
+use watch::Listener;
+
+/// Handles are cheap to clone and share their connections, which end with the last of them.
+#[derive(Clone, Debug)]
+pub struct RedisStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connections: Connections,
+    listener: Listener,
+    offset: ClockOffset,
+}
+
+impl RedisStore {
+    /// Connects, and checks that this Redis can be relied on. Fails when Redis is away now; once connected, the store
+    /// comes back by itself whenever Redis does.
+    pub async fn connect(config: RedisConfig, offset: ClockOffset) -> Result<Self, ConnectError> {
+        let connections = Connections::open(&config).await?;
+        startup::check(&connections).await?;
+        let listener = Listener::start(&config).await?;
+        let store = Self(Arc::new(Inner { connections, listener, offset }));
+        store.prove().await.map_err(|cause| ConnectError::Unreachable(cause.to_string()))?;
+        Ok(store)
+    }
+
+    /// A script that reads and one that writes nothing: shows at start what an ACL forbids.
+    async fn prove(&self) -> Result<(), StoreError> {
+        self.read_slot(&[&Key::raw("oauth:ping")]).await?;
+        let nothing = Batch {
+            id: grantd_store::CommitId([0; 16]),
+            preconditions: vec![],
+            puts: vec![],
+            deletes: vec![Key::raw("oauth:ping")],
+            announce: vec![],
+        };
+        self.run_commit(nothing).await.map(drop)
+    }
+
+    /// The records under keys of one slot, all at one moment.
+    async fn read_slot(&self, keys: &[&Key]) -> Result<Snapshot, StoreError> {
+        let names = keys.iter().map(|key| key.as_str().into()).collect();
+        let answer: Vec<Option<Bytes>> = self.0.connections.run(&script::READ, names, vec![]).await?;
+        let mut answer = answer.into_iter();
+        let now = match (answer.next().flatten(), answer.next().flatten()) {
+            (Some(seconds), Some(micros)) => record::time(&seconds, &micros)?,
+            _ => return Err(StoreError::Corrupt("Redis does not tell the time".into())),
+        };
+        let now = self.0.offset.apply(now);
+        let mut entries: Vec<Option<Entry>> = Vec::with_capacity(keys.len());
+        for (key, found) in keys.iter().zip(answer) {
+            let entry = found.map(|found| record::decode(key, &found)).transpose()?;
+            entries.push(entry.filter(|entry| entry.expires_at.is_none_or(|at| now.is_before(at))));
+        }
+        if entries.len() != keys.len() {
+            return Err(StoreError::Corrupt("Redis answered another number of records".into()));
+        }
+        Ok(Snapshot { now, entries })
+    }
+
+    /// Reads slot by slot, side by side.
+    async fn read(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
+        let mut slots: Vec<(Vec<usize>, Vec<&Key>)> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            let slot = *known.entry(key.slot()).or_insert(slots.len());
+            if slot == slots.len() {
+                slots.push((vec![], vec![]));
+            }
+            if let Some((places, of_slot)) = slots.get_mut(slot) {
+                places.push(place);
+                of_slot.push(key);
+            }
+        }
+        if slots.is_empty() {
+            return self.read_slot(&[]).await;
+        }
+        let read = try_join_all(slots.iter().map(|(_, keys)| self.read_slot(keys))).await?;
+        // The earliest of the moments: every record in the answer was alive then.
+        let now = read.iter().map(|snapshot| snapshot.now).min().unwrap_or(Timestamp(0));
+        let mut entries: Vec<Option<Entry>> = vec![None; keys.len()];
+        for ((places, _), snapshot) in slots.into_iter().zip(read) {
+            for (place, entry) in places.into_iter().zip(snapshot.entries) {
+                if let Some(slot) = entries.get_mut(place) {
+                    *slot = entry;
+                }
+            }
+        }
+        Ok(Snapshot { now, entries })
+    }
+
+    async fn run_commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
+        let (keys, arguments) = script::commit(batch, &self.0.offset)?;
+        match self.0.connections.run::<i64>(&script::COMMIT, keys, arguments).await? {
+            1 => Ok(CommitOutcome::Committed),
+            0 => Ok(CommitOutcome::Conflict),
+            other => Err(StoreError::Corrupt(format!("the commit script answered {other}"))),
+        }
+    }
+}
+
+/// The kind of a key, its second segment: `access` of `oauth:access:..`. All that a span may know of a key.
+fn kind(key: Option<&Key>) -> &str {
+    key.and_then(|key| key.as_str().split(':').nth(1)).unwrap_or_default()
+}
+
+/// Notes in the span how a call ended.
+fn note<T>(span: &Span, answer: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> &'static str) {
+    match answer {
+        Ok(answer) => span.record("outcome", outcome(answer)),
+        Err(_) => span.record("outcome", "error").record("otel.status_code", "ERROR"),
+    };
+}
+
+fn slots_differ(batch: &Batch) -> bool {
+    let preconditions = batch.preconditions.iter().map(|precondition| match precondition {
+        Precondition::Version(key, _) | Precondition::Absent(key) => key,
+    });
+    let mut slots = preconditions.chain(batch.puts.iter().map(|put| &put.key)).chain(&batch.deletes).map(Key::slot);
+    let first = slots.next();
+    slots.any(|slot| Some(slot) != first)
+}
+
+macro_rules! index_span {
+    ($operation:literal) => {
+        tracing::info_span!(
+            "store.index",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redis",
+            db.operation.name = $operation,
+            outcome = field::Empty,
+        )
+    };
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
+        let span = tracing::info_span!(
+            "store.get",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redis",
+            kind = kind(keys.first()),
+            keys = keys.len(),
+            outcome = field::Empty,
+        );
+        let answer = self.read(keys).instrument(span.clone()).await;
+        note(&span, &answer, |_| "read");
+        answer
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
+        let span = tracing::info_span!(
+            "store.commit",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = "redis",
+            kind = kind(batch.puts.first().map(|put| &put.key).or(batch.deletes.first())),
+            preconditions = batch.preconditions.len(),
+            puts = batch.puts.len(),
+            deletes = batch.deletes.len(),
+            outcome = field::Empty,
+        );
+        let answer = if slots_differ(&batch) {
+            Err(StoreError::Misuse("keys of two slots in one batch"))
+        } else {
+            self.run_commit(batch).instrument(span.clone()).await
+        };
+        note(&span, &answer, |outcome| match outcome {
+            CommitOutcome::Committed => "committed",
+            CommitOutcome::Conflict => "conflict",
+        });
+        answer
+    }
+
+    async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
+        let span = index_span!("add");
+        let arguments = vec![script::offset(&self.0.offset), member.into(), index::score(expires_at)];
+        let run = self.0.connections.run::<Value>(&script::INDEX_ADD, index::keys(index), arguments);
+        let answer = run.instrument(span.clone()).await;
+        note(&span, &answer, |_| "added");
+        answer.map(drop)
+    }
+
+    async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
+        let span = index_span!("remove");
+        let run = self.0.connections.run::<Value>(&script::INDEX_REMOVE, index::keys(index), vec![member.into()]);
+        let answer = run.instrument(span.clone()).await;
+        note(&span, &answer, |_| "removed");
+        answer.map(drop)
+    }
+
+    async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
+        if limit == 0 {
+            return Err(StoreError::Misuse("a page without members"));
+        }
+        let span = index_span!("list");
+        let arguments = index::list_arguments(&self.0.offset, after, limit);
+        let run = self.0.connections.run::<Vec<Bytes>>(&script::INDEX_LIST, index::keys(index), arguments);
+        let answer = run.instrument(span.clone()).await.and_then(index::page);
+        note(&span, &answer, |_| "listed");
+        answer
+    }
+
+    async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {
+        self.0.listener.watch()
+    }
+
+    async fn ping(&self) -> Result<Duration, StoreError> {
+        let begin = Instant::now();
+        self.read_slot(&[&Key::raw("oauth:ping")]).await?;
+        Ok(begin.elapsed())
+    }
+}

@@ -1,0 +1,51 @@
+//! What the gate answers for itself: challenges and errors, always JSON (RFC 6750 §3).
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+};
+use grantd_oauth_types::{BearerChallenge, OAuthErrorCode, ScopeSet};
+
+/// A JSON error.
+pub(crate) fn error(status: StatusCode, error: &str, description: &str) -> Response<Body> {
+    let body = serde_json::json!({"error": error, "error_description": description}).to_string();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 401 or 403 with its challenge.
+pub(crate) fn challenge(metadata_url: &str, code: Option<OAuthErrorCode>, scope: &ScopeSet) -> Response<Body> {
+    let (status, name, description) = match code {
+        Some(OAuthErrorCode::InsufficientScope) => {
+            (StatusCode::FORBIDDEN, "insufficient_scope", "the token lacks a scope this call needs")
+        }
+        Some(_) => (
+            StatusCode::UNAUTHORIZED,
+            "invalid_token",
+            "the token is unknown, expired, revoked or for another resource",
+        ),
+        None => (StatusCode::UNAUTHORIZED, "unauthorized", "sign in: send an access token as Authorization: Bearer"),
+    };
+    let mut response = error(status, name, description);
+    let value = BearerChallenge { resource_metadata: metadata_url, scope, error: code }.header_value();
+    // Made of a URL and scope tokens: always a valid header value.
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// TokenService is away: never let through.
+pub(crate) fn unavailable() -> Response<Body> {
+    let mut response = error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "the service is not available right now; try again",
+    );
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}

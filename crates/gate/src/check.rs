@@ -1,0 +1,141 @@
+//! The bearer check of an MCP request (RFC 6750 §2.1, §3).
+//!
+//! 1. A preflight is answered without a token.
+//! 2. Without a token: 401 and where to sign in, whatever the method, before the body is read.
+//! 3. A token that does not parse is refused without asking anybody.
+//! 4. The rest is asked, through the cache. TokenService away is a 503, never a pass.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, Method, Response, StatusCode, header},
+};
+use grantd_oauth_types::{AccessToken, OAuthErrorCode, ScopeSet};
+use grantd_proto::v1::{self, TokenAllowed, token_denied::Reason, verify_token_response::Result as Verdict};
+
+use crate::{GateResource, Inner, answer, cors, metadata, proxy};
+
+/// Why a token does not pass.
+pub(crate) enum Refused {
+    /// 401.
+    Invalid,
+    /// 403, with the scopes the call needs.
+    Scope(ScopeSet),
+    /// 503.
+    Unavailable,
+}
+
+pub(crate) async fn handle(gate: Arc<Inner>, at: usize, path: String, request: Request) -> Response<Body> {
+    let mut response = match request.method() {
+        &Method::OPTIONS => return cors::preflight("GET, POST, DELETE, OPTIONS"),
+        _ => serve(gate, at, &path, request).await,
+    };
+    cors::apply(response.headers_mut());
+    response
+}
+
+async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Response<Body> {
+    let Some(resource) = gate.resource(at) else { return answer::unavailable() };
+    let challenge = |code, scope: &ScopeSet| answer::challenge(&metadata::url(&gate.config, resource), code, scope);
+    let token = match bearer(request.headers()) {
+        Bearer::None => return challenge(None, &resource.default_scopes),
+        Bearer::Twice => {
+            return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Authorization header");
+        }
+        Bearer::Token(text) => match AccessToken::parse(text) {
+            Some(token) => token,
+            None => {
+                tracing::debug!(event = "gate.refused", reason = "malformed");
+                return challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes);
+            }
+        },
+    };
+    if let Some(origin) = request.headers().get(header::ORIGIN)
+        && !cors::origin_allowed(&gate.config, origin)
+    {
+        tracing::info!(event = "gate.refused", reason = "origin");
+        return answer::error(
+            StatusCode::FORBIDDEN,
+            "invalid_request",
+            "this origin is not allowed; see gate.allowed_origins",
+        );
+    }
+    match verify(&gate, at, resource, &token).await {
+        Ok(allowed) => proxy::forward(gate.clone(), at, path, request, allowed, token).await,
+        Err(refused) => match &*refused {
+            Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
+            Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
+            Refused::Unavailable => answer::unavailable(),
+        },
+    }
+}
+
+/// Asks whether a token may call a resource.
+pub(crate) async fn verify(
+    gate: &Inner,
+    at: usize,
+    resource: &GateResource,
+    token: &AccessToken,
+) -> Result<Arc<TokenAllowed>, Arc<Refused>> {
+    gate.cache.answer((token.digest(), at), || ask(gate, resource, token)).await
+}
+
+async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Result<TokenAllowed, Refused> {
+    let question = v1::VerifyTokenRequest {
+        access_token: token.to_text(),
+        resource: resource.identifier.as_str().to_owned(),
+        required_scopes: resource.required_scopes.iter().map(ToString::to_string).collect(),
+    };
+    let mut client = gate.tokens.clone();
+    let answered = tokio::time::timeout(gate.config.call_timeout, client.verify_token(question)).await;
+    let response = match answered {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => {
+            tracing::warn!(event = "gate.verify_failed", code = ?status.code(), "TokenService did not answer");
+            return Err(Refused::Unavailable);
+        }
+        Err(_) => {
+            tracing::warn!(event = "gate.verify_failed", "TokenService took too long");
+            return Err(Refused::Unavailable);
+        }
+    };
+    match response.result {
+        Some(Verdict::Allowed(allowed)) => Ok(allowed),
+        Some(Verdict::Denied(denied)) => {
+            tracing::debug!(event = "gate.refused", reason = ?denied.reason());
+            match denied.reason() {
+                Reason::InsufficientScope => {
+                    let needed = ScopeSet::parse_lenient(&denied.scope);
+                    Err(Refused::Scope(needed.union(&resource.required_scopes)))
+                }
+                Reason::Unspecified | Reason::Malformed | Reason::Inactive | Reason::WrongResource => {
+                    Err(Refused::Invalid)
+                }
+            }
+        }
+        None => Err(Refused::Unavailable),
+    }
+}
+
+enum Bearer<'a> {
+    None,
+    Twice,
+    Token(&'a str),
+}
+
+/// The bearer token; never from the query. Another scheme is no token.
+fn bearer(headers: &HeaderMap) -> Bearer<'_> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Bearer::None };
+    if values.next().is_some() {
+        return Bearer::Twice;
+    }
+    let Ok(value) = value.to_str() else { return Bearer::Token("") };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Bearer::Token(token.trim_matches(' ')),
+        _ if value.trim().eq_ignore_ascii_case("bearer") => Bearer::Token(""),
+        _ => Bearer::None,
+    }
+}

@@ -1,0 +1,220 @@
+//! Forwards a request that was let through, streaming both ways.
+//!
+//! 1. The body is bounded while it streams; a length that says too much is refused at once.
+//! 2. The upstream gets the method, the query, the headers that pass, and the person's identity.
+//! 3. Its answer streams back without buffering. A stream ends when its grant is revoked, when its token is found to be
+//!    no longer good, or when this process closes. A client that hangs up drops the upstream's request.
+//!
+//! What goes wrong at the upstream is a 502 that names no internals; its cause is logged, once.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    http::{Response, StatusCode, Uri, header, uri::PathAndQuery},
+};
+use grantd_oauth_types::AccessToken;
+use grantd_proto::v1::TokenAllowed;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{LengthLimitError, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::{GateResource, Inner, answer, check, headers, streams::Registered};
+
+/// The connections to upstreams.
+pub(crate) type Upstream = Client<HttpsConnector<HttpConnector>, Body>;
+
+pub(crate) fn upstream() -> Upstream {
+    let connector =
+        hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+const MCP_SESSION_ID: &str = "mcp-session-id";
+
+pub(crate) async fn forward(
+    gate: Arc<Inner>,
+    at: usize,
+    path: &str,
+    request: Request,
+    allowed: Arc<TokenAllowed>,
+    token: AccessToken,
+) -> Response<Body> {
+    let Some(resource) = gate.resource(at) else { return answer::unavailable() };
+    if request.headers().contains_key(header::UPGRADE) {
+        return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "upgrades are not supported");
+    }
+    let too_large = || answer::error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large");
+    if request.body().size_hint().lower() > gate.config.max_body as u64 {
+        return too_large();
+    }
+    if let Some(session) = request.headers().get(MCP_SESSION_ID)
+        && !gate.sessions.may_use(at, session.as_bytes(), &allowed.subject)
+    {
+        tracing::warn!(event = "gate.foreign_session", subject = %allowed.subject, "a session of another person was presented");
+        return answer::error(StatusCode::NOT_FOUND, "invalid_request", "no such session; initialize again");
+    }
+    let Some(uri) = target(resource, path, request.uri()) else {
+        tracing::error!(event = "gate.upstream_url", "the upstream URL cannot be used");
+        return bad_gateway();
+    };
+
+    let (parts, body) = request.into_parts();
+    let mut outgoing = Request::new(Body::new(Limited::new(body, gate.config.max_body)));
+    *outgoing.method_mut() = parts.method;
+    *outgoing.uri_mut() = uri;
+    *outgoing.headers_mut() = headers::to_upstream(&parts.headers, &allowed, &gate.config.public_url);
+
+    let sent = tokio::time::timeout(gate.config.upstream_timeout, gate.upstream.request(outgoing)).await;
+    let response = match sent {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) if is_too_large(&error) => return too_large(),
+        Ok(Err(error)) => {
+            tracing::warn!(event = "upstream.unreachable", resource = %resource.identifier, error = &error as &dyn std::error::Error);
+            return bad_gateway();
+        }
+        Err(_) => {
+            tracing::warn!(event = "upstream.timeout", resource = %resource.identifier);
+            return answer::error(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "the server behind this gate did not answer in time",
+            );
+        }
+    };
+
+    let status = response.status();
+    let challenged = response.headers().contains_key(header::WWW_AUTHENTICATE);
+    if status == StatusCode::UNAUTHORIZED || (status == StatusCode::FORBIDDEN && challenged) {
+        tracing::error!(event = "upstream.unauthorized", resource = %resource.identifier, status = status.as_u16(), "the upstream asks for its own sign-in; turn that off, grantd has checked the token");
+        return bad_gateway();
+    }
+    if status.is_redirection() && response.headers().contains_key(header::LOCATION) {
+        let location =
+            response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let location = location.split(['?', '#']).next().unwrap_or_default();
+        tracing::error!(event = "upstream.redirect", resource = %resource.identifier, location, "the upstream redirects; configure the URL it redirects to");
+        return bad_gateway();
+    }
+    if let Some(session) = response.headers().get(MCP_SESSION_ID) {
+        gate.sessions.opened(at, session.as_bytes(), &allowed.subject);
+    }
+
+    let (mut parts, body) = response.into_parts();
+    headers::from_upstream(&mut parts.headers);
+    let is_stream = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
+    if !is_stream {
+        return Response::from_parts(parts, Body::new(body));
+    }
+    let registered = gate.streams.register(allowed);
+    tokio::spawn(recheck(gate.clone(), at, token, registered.cut.clone()));
+    let ends = [gate.closing.clone(), registered.cut.clone()].map(|end| Box::pin(end.cancelled_owned()));
+    Response::from_parts(parts, Body::new(Stream { body, ends, registered }))
+}
+
+/// Looks at the token of an open stream every now and then; ends when the stream does.
+async fn recheck(gate: Arc<Inner>, at: usize, token: AccessToken, cut: CancellationToken) {
+    let mut superseded = false;
+    loop {
+        tokio::select! {
+            () = cut.cancelled() => return,
+            () = gate.closing.cancelled() => return,
+            () = tokio::time::sleep(gate.config.stream_recheck) => {}
+        }
+        let Some(resource) = gate.resource(at) else { return };
+        match check::verify(&gate, at, resource, &token).await {
+            Ok(_) => superseded = false,
+            Err(refused) => match &*refused {
+                check::Refused::Unavailable => {}
+                // After a refresh the client goes on with the new token; a stream of the old one gets one more round.
+                check::Refused::Invalid | check::Refused::Scope(_) if superseded => return cut.cancel(),
+                check::Refused::Invalid | check::Refused::Scope(_) => superseded = true,
+            },
+        }
+    }
+}
+
+fn bad_gateway() -> Response<Body> {
+    answer::error(
+        StatusCode::BAD_GATEWAY,
+        "upstream_unavailable",
+        "the server behind this gate cannot be used right now",
+    )
+}
+
+/// The first path goes to the upstream URL itself, the others to the same path at its origin. The query is the request's.
+fn target(resource: &GateResource, path: &str, request: &Uri) -> Option<Uri> {
+    let is_first = resource.paths.first().is_some_and(|first| first.trim_end_matches('/') == path);
+    let upstream_path = if is_first { resource.upstream.path() } else { request.path() };
+    let path_and_query = match (request.query(), resource.upstream.query().filter(|_| is_first)) {
+        (None, None) => upstream_path.to_owned(),
+        (Some(query), None) | (None, Some(query)) => format!("{upstream_path}?{query}"),
+        (Some(theirs), Some(ours)) => format!("{upstream_path}?{ours}&{theirs}"),
+    };
+    let authority = match (resource.upstream.host_str()?, resource.upstream.port()) {
+        (host, Some(port)) => format!("{host}:{port}"),
+        (host, None) => host.to_owned(),
+    };
+    Uri::builder()
+        .scheme(resource.upstream.scheme())
+        .authority(authority)
+        .path_and_query(path_and_query.parse::<PathAndQuery>().ok()?)
+        .build()
+        .ok()
+}
+
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A response stream that can be cut.
+struct Stream {
+    body: hyper::body::Incoming,
+    ends: [Pin<Box<WaitForCancellationFutureOwned>>; 2],
+    registered: Registered,
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        for end in &mut self.ends {
+            if end.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Ends the recheck.
+        self.registered.cut.cancel();
+    }
+}

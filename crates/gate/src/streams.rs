@@ -1,0 +1,55 @@
+//! Open response streams, so that a revocation can cut them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use grantd_proto::v1::TokenAllowed;
+use tokio_util::sync::CancellationToken;
+
+type Open = HashMap<u64, (Arc<TokenAllowed>, CancellationToken)>;
+
+#[derive(Clone, Default)]
+pub(crate) struct Streams {
+    open: Arc<Mutex<Open>>,
+    next: Arc<AtomicU64>,
+}
+
+/// An open stream; it is forgotten when this is dropped.
+pub(crate) struct Registered {
+    streams: Streams,
+    id: u64,
+    /// Cancelled when the stream must end.
+    pub(crate) cut: CancellationToken,
+}
+
+impl Streams {
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        // A panic while it was held leaves a whole map.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn register(&self, allowed: Arc<TokenAllowed>) -> Registered {
+        let (id, cut) = (self.next.fetch_add(1, Ordering::Relaxed), CancellationToken::new());
+        self.open().insert(id, (allowed, cut.clone()));
+        Registered { streams: self.clone(), id, cut }
+    }
+
+    pub(crate) fn cut(&self, concerns: impl Fn(&TokenAllowed) -> bool) {
+        for (allowed, cut) in self.open().values() {
+            if concerns(allowed) {
+                cut.cancel();
+            }
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.streams.open().remove(&self.id);
+    }
+}

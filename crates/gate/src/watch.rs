@@ -1,0 +1,80 @@
+//! Hears of revocations.
+//!
+//! 1. Opens the stream; each announcement evicts what it concerns, and a revocation also cuts open streams.
+//! 2. When the stream breaks or falls silent, opens it again after a jittered pause. Nothing is flushed meanwhile: the age
+//!    limit of the cache holds.
+
+use std::{sync::Arc, time::Duration};
+
+use grantd_proto::v1::{TokenAllowed, WatchRevocationsRequest, revocation_event::Event};
+use rand::TryRng as _;
+
+use crate::Inner;
+
+/// Three heartbeats.
+const SILENCE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(gate: Arc<Inner>) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        tokio::select! {
+            () = gate.closing.cancelled() => return,
+            heard = listen(&gate) => if heard { pause = Duration::from_millis(100) }
+        }
+        let jitter = rand::rngs::SysRng.try_next_u32().unwrap_or_default() % 1000;
+        tokio::select! {
+            () = gate.closing.cancelled() => return,
+            () = tokio::time::sleep(pause.mul_f64(0.5 + f64::from(jitter) / 1000.0)) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Until the stream ends; whether anything was heard.
+async fn listen(gate: &Inner) -> bool {
+    let mut client = gate.tokens.clone();
+    let opened =
+        tokio::time::timeout(gate.config.call_timeout, client.watch_revocations(WatchRevocationsRequest {})).await;
+    let mut stream = match opened {
+        Ok(Ok(stream)) => stream.into_inner(),
+        Ok(Err(status)) => {
+            tracing::debug!(code = ?status.code(), "the revocation stream did not open");
+            return false;
+        }
+        Err(_) => return false,
+    };
+    let mut heard = false;
+    loop {
+        match tokio::time::timeout(SILENCE, stream.message()).await {
+            Ok(Ok(Some(event))) => {
+                heard = true;
+                if let Some(event) = event.event {
+                    apply(gate, event);
+                }
+            }
+            Ok(Ok(None) | Err(_)) | Err(_) => {
+                tracing::info!(
+                    event = "gate.watch_lost",
+                    "the revocation stream broke; the age limit of cached answers holds"
+                );
+                return heard;
+            }
+        }
+    }
+}
+
+fn apply(gate: &Inner, event: Event) {
+    let revoked = |concerns: Arc<dyn Fn(&TokenAllowed) -> bool + Send + Sync>| {
+        let also = concerns.clone();
+        gate.cache.forget(move |allowed| concerns(allowed));
+        gate.streams.cut(|allowed| also(allowed));
+    };
+    match event {
+        Event::RevokedGrant(id) => revoked(Arc::new(move |allowed| allowed.grant_id == id)),
+        Event::RevokedSubject(id) => revoked(Arc::new(move |allowed| allowed.subject == id)),
+        Event::RevokedClient(id) => revoked(Arc::new(move |allowed| allowed.client_id == id)),
+        Event::SupersededGrant(id) => gate.cache.forget(move |allowed| allowed.grant_id == id),
+        Event::Heartbeat(_) => {}
+    }
+}

@@ -1,0 +1,101 @@
+//! Calling the services from the command line, as the operator.
+
+use std::{io, path::Path, time::Duration};
+
+use grantd_proto::{IdentityServiceClient, Role, TokenServiceClient, Transport, TransportError};
+use grantd_token_service::Service;
+use hyper_util::rt::TokioIo;
+use rand::{TryRng as _, rngs::SysRng};
+use tokio::net::UnixStream;
+use tonic::transport::Endpoint;
+use tower::ServiceExt as _;
+
+use super::socket;
+use crate::{
+    config::{Config, StoreUrl},
+    data_dir,
+    error::Error,
+    rpc, store,
+};
+
+/// The services, with the role `admin`.
+pub(crate) struct Admin {
+    /// Clients and grants.
+    pub(crate) tokens: TokenServiceClient,
+    /// People.
+    pub(crate) identity: IdentityServiceClient,
+}
+
+/// Whether the store may be made by this command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// The command adds the first thing to it.
+    MayBeNew,
+    /// The command is about what is there.
+    MustExist,
+}
+
+impl Admin {
+    /// Through the running process, or on the store itself when nothing runs.
+    pub(crate) async fn connect(config: &Config, store: Store) -> Result<Self, Error> {
+        let path = config.admin_socket();
+        socket::check_length(&path)?;
+        let transport = match UnixStream::connect(&path).await {
+            Ok(_) => through(&path).await?,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                on_the_store(config, store).await?
+            }
+            Err(error) => {
+                let what =
+                    format!("cannot reach the running grantd at {}; be the user that it runs as", path.display());
+                return Err(Error::because(what)(error));
+            }
+        };
+        Ok(Self { tokens: TokenServiceClient::new(transport.clone()), identity: IdentityServiceClient::new(transport) })
+    }
+}
+
+async fn through(path: &Path) -> Result<Transport, Error> {
+    let path = path.to_owned();
+    let failed = || Error::because("cannot talk to the running grantd");
+    let channel = Endpoint::from_static("http://grantd.sock")
+        .timeout(Duration::from_secs(30))
+        .connect_with_connector(tower::service_fn(move |_| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        }))
+        .await
+        .map_err(failed())?;
+    Ok(Transport::new(channel.map_err(TransportError::from)))
+}
+
+async fn on_the_store(config: &Config, store: Store) -> Result<Transport, Error> {
+    if config.store.url == StoreUrl::Embedded {
+        let file = store::embedded_file(config);
+        if store == Store::MustExist && !file.exists() {
+            return Err(Error::failed(format!(
+                "nothing runs and nothing is stored in {}; say --data-dir if it is elsewhere",
+                config.data_dir.display()
+            )));
+        }
+        data_dir::create(&config.data_dir)?;
+    }
+    let service = Service::new(store::open(config).await?, config.service());
+    Ok(rpc::local::transport(service.routes(), Role::Admin))
+}
+
+/// A fresh request id.
+pub(crate) fn request_id() -> Result<Vec<u8>, Error> {
+    let mut id = vec![0; 32];
+    SysRng.try_fill_bytes(&mut id).map_err(Error::because("the system gave no randomness"))?;
+    Ok(id)
+}
+
+/// What a service answered, for a person.
+pub(crate) fn told(what: impl Into<String>) -> impl FnOnce(tonic::Status) -> Error {
+    let what = what.into();
+    move |status| match status.code() {
+        tonic::Code::Unavailable | tonic::Code::Unknown => Error::because(what)(status),
+        _ => Error::failed(format!("{what}: {}", status.message())),
+    }
+}

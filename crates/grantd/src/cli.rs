@@ -1,0 +1,316 @@
+//! The command line. `--help` is the manual: every command says what it is for, with an example.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Flag, Input, Purpose, Variables};
+
+/// OAuth 2.1 in front of your MCP server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "grantd",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    long_about = "OAuth 2.1 in front of your MCP server.\n\n\
+        grantd signs people in, asks for their consent, issues tokens to MCP clients (Claude, ChatGPT, Cursor, VS Code, \
+        the SDKs), checks the token of every MCP request, and forwards it to your server with the person's identity.",
+    after_long_help = "Examples:\n  \
+        Try it, with a small MCP server built in:\n    grantd demo\n\n  \
+        Protect your own:\n    grantd serve --upstream http://localhost:3000/mcp\n\n  \
+        Under a public name, behind a proxy that terminates TLS:\n    grantd serve --upstream http://localhost:3000/mcp --public-url https://mcp.example.com\n\n  \
+        Let somebody in:\n    grantd user add alice --group owner\n\n\
+        Everything can be set in a TOML file (--config), in the environment (GRANTD_TOKENS__ACCESS_TTL=1h) and, for the \
+        most common things, by flags; the later is the stronger. config.default.toml documents every key.\n\n\
+        Exit codes: 0 done, 64 the command line or the configuration must change, 1 it failed."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Protect an MCP server: everything in one process
+    #[command(
+        long_about = "Protect an MCP server: everything in one process.\n\n\
+            Serves the OAuth endpoints, the pages and /mcp, and keeps its state in one file below --data-dir. The first start \
+            creates the user `owner`: with the password in GRANTD_OWNER_PASSWORD, or with one that it makes up and writes \
+            to DATA_DIR/owner-password (and shows, on a terminal).",
+        after_long_help = "Examples:\n  \
+            grantd serve --upstream http://localhost:3000/mcp\n  \
+            grantd serve --upstream http://localhost:3000/mcp --public-url https://mcp.example.com\n  \
+            grantd serve --config /etc/grantd.toml --store redis://127.0.0.1:6379"
+    )]
+    Serve(Serve),
+
+    /// Try grantd with a small MCP server built in
+    #[command(
+        long_about = "Try grantd with a small MCP server built in.\n\n\
+            As `grantd serve`, with an upstream of its own that has three tools: whoami, list_articles and \
+            publish_article. Says on standard output what to do next.",
+        after_long_help = "Example:\n  grantd demo\n  claude mcp add --transport http grantd-demo http://localhost:8080/mcp"
+    )]
+    Demo(Common),
+
+    /// The gRPC half of grantd, as a process of its own
+    #[command(
+        long_about = "The gRPC half of grantd, as a process of its own: it owns clients, tokens and people.\n\n\
+            Facades and gates call it with a service key: GRANTD_SERVICE_KEY, or one for each caller \
+            ([[token_service.caller]]). Several of it share one Redis.",
+        after_long_help = "Example:\n  \
+            export GRANTD_SERVICE_KEY=$(head -c 32 /dev/urandom | base64)\n  \
+            grantd token-service --store redis://127.0.0.1:6379 --listen 127.0.0.1:8081"
+    )]
+    TokenService(Common),
+
+    /// The HTTP half of grantd (OAuth endpoints, pages, gate), as a process of its own
+    #[command(
+        long_about = "The HTTP half of grantd, as a process of its own: the OAuth endpoints, the pages, and the gate in \
+            front of your MCP server. It keeps nothing, so any number may run side by side.",
+        after_long_help = "Example:\n  \
+            export GRANTD_SERVICE_KEY=...    # the one the token service knows\n  \
+            grantd facade --token-service http://127.0.0.1:8081 --upstream http://localhost:3000/mcp"
+    )]
+    Facade(Facade),
+
+    /// The people who may sign in
+    #[command(
+        subcommand,
+        long_about = "The people who may sign in: add, passwd, list, remove.\n\n\
+            Talks to the running grantd through the socket in its data directory, as the user it runs as (or root). Opens \
+            the store itself only when nothing runs there."
+    )]
+    User(User),
+
+    /// The clients that have registered
+    #[command(subcommand)]
+    Client(Client),
+
+    /// What people have allowed clients to do
+    #[command(subcommand)]
+    Grant(Grant),
+
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Where the configuration comes from, and the keys that most people set.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Common {
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "GRANTD_CONFIG")]
+    config: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "What clients see, such as https://mcp.example.com [default: http://localhost:8080]"
+    )]
+    public_url: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8080; token-service: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where state is kept [default: ./grantd-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// "embedded:" (one file in the data directory) or a Redis URL [default: embedded:]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+}
+
+/// `grantd serve`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serve {
+    #[arg(long, value_name = "URL", help = "Your MCP server, such as http://localhost:3000/mcp")]
+    upstream: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `grantd facade`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Facade {
+    #[arg(long, value_name = "URL", help = "Where the token service is [default: http://127.0.0.1:8081]")]
+    token_service: Option<String>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// Which grantd a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
+    /// A configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "GRANTD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data directory of the running grantd [default: ./grantd-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+/// `grantd user`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add somebody
+    #[command(after_long_help = "Examples:\n  grantd user add alice --email alice@example.com --group owner\n  \
+        pass show alice | grantd user add alice --group owner --password-stdin")]
+    Add {
+        /// What they type to sign in
+        name: String,
+        /// Passed to the MCP server as X-Forwarded-Email
+        #[arg(long, default_value = "")]
+        email: String,
+        /// A group, for allow_groups; may be repeated. Resources admit the group `owner` unless configured otherwise
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        /// Read the password from standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Change a password; sessions and grants of that person end
+    Passwd {
+        /// Whose
+        name: String,
+        /// Read the password from standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List everybody
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove somebody; their sessions and grants end
+    Remove {
+        /// Who
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `grantd client`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// List the registered clients
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove a client; its grants end
+    Remove {
+        /// Its client_id
+        client_id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `grantd grant`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Grant {
+    /// List the grants that live
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Revoke a grant: its tokens fail at once
+    Revoke {
+        /// Its id, from `grantd grant list`
+        grant_id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `grantd config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration, and print what is in force (without secrets)
+    #[command(after_long_help = "Example:\n  grantd config check --config /etc/grantd.toml")]
+    Check(Common),
+}
+
+impl Common {
+    /// Loads the configuration.
+    pub(crate) fn load(self, purpose: Purpose) -> Result<Config, config::ConfigError> {
+        let more = Vec::new();
+        self.load_with(purpose, more)
+    }
+
+    fn load_with(
+        self,
+        purpose: Purpose,
+        more: Vec<(&'static str, &'static str, Option<String>)>,
+    ) -> Result<Config, config::ConfigError> {
+        let listen = if purpose == Purpose::TokenService { "token_service.listen" } else { "listen" };
+        let ours = [
+            ("--public-url", "public_url", self.public_url),
+            ("--listen", listen, self.listen),
+            ("--data-dir", "data_dir", self.data_dir),
+            ("--store", "store.url", self.store),
+        ];
+        let flags = ours
+            .into_iter()
+            .chain(more)
+            .filter_map(|(name, key, value)| Some(Flag { name, key, value: value? }))
+            .collect();
+        let variables = Variables::of_process();
+        config::load(Input { file: self.config.as_deref(), variables: Some(&variables), flags }, purpose)
+    }
+}
+
+impl Serve {
+    /// Loads the configuration.
+    pub(crate) fn load(self) -> Result<Config, config::ConfigError> {
+        self.common.load_with(Purpose::Serve, vec![("--upstream", "upstream", self.upstream)])
+    }
+}
+
+impl Facade {
+    /// Loads the configuration.
+    pub(crate) fn load(self) -> Result<Config, config::ConfigError> {
+        let more = vec![
+            ("--upstream", "upstream", self.serve.upstream),
+            ("--token-service", "token_service.url", self.token_service),
+        ];
+        self.serve.common.load_with(Purpose::Facade, more)
+    }
+}
+
+impl Target {
+    /// Loads the configuration.
+    pub(crate) fn load(self) -> Result<Config, config::ConfigError> {
+        Common { config: self.config, data_dir: self.data_dir, ..Common::default() }.load(Purpose::Tool)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_password_fits_on_the_command_line() {
+        for args in [
+            &["grantd", "user", "add", "alice", "--password", "x"][..],
+            &["grantd", "user", "passwd", "alice", "secret"],
+            &["grantd", "demo", "--upstream", "http://a/"],
+        ] {
+            assert!(Cli::try_parse_from(args).is_err(), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `grantd facade`: the HTTP half as a process of its own.
+
+use crate::{config::Config, drain::Drain, error::Error, http, rpc};
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
+    let listener = http::server::bind(config.listen, "--listen").await?;
+    let app = http::app::router(config, rpc::remote::transport(config)?, &drain)?;
+    tracing::info!(
+        event = "serving",
+        public_url = %config.public_url,
+        listen = %config.listen,
+        token_service = %config.token_service.url,
+        "the facade listens on {}", config.listen
+    );
+    http::server::serve(listener, app, drain).await;
+    Ok(())
+}

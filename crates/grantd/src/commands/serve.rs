@@ -1,0 +1,83 @@
+//! `grantd serve`: everything in one process.
+
+use grantd_proto::Role;
+use grantd_token_service::Service;
+use tonic::service::Routes;
+
+use crate::{
+    admin::socket::{self, AdminSocket},
+    config::Config,
+    data_dir,
+    drain::Drain,
+    error::Error,
+    http, owner, rpc, store,
+};
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
+    let running = Running::start(config, &drain).await?;
+    running.until_stopped(drain).await
+}
+
+/// Everything, listening and ready to serve.
+pub(crate) struct Running {
+    state: State,
+    listener: tokio::net::TcpListener,
+    app: axum::Router,
+}
+
+impl Running {
+    /// In the order in which things fail most plainly: the port, the store, the first user.
+    pub(crate) async fn start(config: &Config, drain: &Drain) -> Result<Self, Error> {
+        let listener = http::server::bind(config.listen, "--listen").await?;
+        let state = State::open(config).await?;
+        let transport = rpc::local::transport(state.routes.clone(), Role::Flow);
+        let app = http::app::router(config, transport, drain)?;
+        tracing::info!(
+            event = "serving",
+            public_url = %config.public_url,
+            listen = %config.listen,
+            store = %config.store.url,
+            resources = ?config.resource.iter().map(|resource| resource.path()).collect::<Vec<_>>(),
+            "grantd is ready at {}", config.public_url
+        );
+        Ok(Self { state, listener, app })
+    }
+
+    /// Serves, and stops in order.
+    pub(crate) async fn until_stopped(self, drain: Drain) -> Result<(), Error> {
+        let admin = tokio::spawn(socket::serve(self.state.admin, self.state.routes, drain.clone()));
+        let service = self.state.service;
+        let watched = drain.clone();
+        let closing = service.clone();
+        tokio::spawn(async move {
+            watched.begun().await;
+            closing.close();
+        });
+        http::server::serve(self.listener, self.app, drain).await;
+        admin.await.map_err(Error::because("the admin socket failed"))
+    }
+}
+
+/// The half that holds state: the store, the services on it, and the socket of the operator.
+pub(crate) struct State {
+    /// The services.
+    pub(crate) service: Service,
+    /// The same over gRPC.
+    pub(crate) routes: Routes,
+    /// For `grantd user` and alike.
+    pub(crate) admin: AdminSocket,
+}
+
+impl State {
+    /// Opens the store, makes the first user, and listens for the operator.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
+        socket::check_length(&config.admin_socket())?;
+        owner::check_variable()?;
+        data_dir::create(&config.data_dir)?;
+        let service = Service::new(store::open(config).await?, config.service());
+        owner::ensure(&service, &config.data_dir).await?;
+        let admin = socket::bind(&config.admin_socket()).await?;
+        Ok(Self { routes: service.routes(), service, admin })
+    }
+}

@@ -1,0 +1,30 @@
+//! `grantd token-service`: the gRPC half as a process of its own.
+
+use super::serve::State;
+use crate::{admin::socket, config::Config, drain::Drain, error::Error, http, rpc};
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
+    let listen = config.token_service.listen;
+    let listener = http::server::bind(listen, "--listen (token_service.listen)").await?;
+    let State { service, routes, admin } = State::open(config).await?;
+    tracing::info!(
+        event = "serving",
+        listen = %listen,
+        store = %config.store.url,
+        callers = ?config.token_service.caller.iter().map(|caller| &caller.name).collect::<Vec<_>>(),
+        "the token service is ready at {listen}"
+    );
+    let admin = tokio::spawn(socket::serve(admin, routes.clone(), drain.clone()));
+    let watched = drain.clone();
+    tokio::spawn(async move {
+        watched.begun().await;
+        // Watchers would keep their connections open.
+        service.close();
+    });
+    let served = rpc::server::serve(listener, routes, config.caller_keys(), drain.clone()).await;
+    // A listener that failed takes the rest along.
+    drain.begin();
+    admin.await.map_err(Error::because("the admin socket failed"))?;
+    served
+}

@@ -1,0 +1,107 @@
+//! The configuration, as the other crates want it.
+
+use grantd_core::{Lifetimes, Policy, ResourcePolicy, ScopePolicy};
+use grantd_facade::{FacadeConfig, FacadeResource};
+use grantd_oauth_types::{Scope, ScopeSet};
+use grantd_proto::Role;
+use grantd_telemetry::TelemetryConfig;
+use grantd_token_service::{CallerKeys, ServiceConfig};
+
+use super::{Config, resources::Resource};
+
+impl Config {
+    /// For the token service.
+    pub(crate) fn service(&self) -> ServiceConfig {
+        ServiceConfig { policy: self.policy(), argon2_parallel: self.sign_in.argon2_parallel }
+    }
+
+    /// For the rules.
+    fn policy(&self) -> Policy {
+        let tokens = &self.tokens;
+        Policy {
+            resources: self
+                .resource
+                .iter()
+                .map(|resource| ResourcePolicy {
+                    identifier: self.public_url.resource(resource.path()),
+                    scopes: scope_set(&resource.scopes),
+                    default_scopes: scope_set(&resource.default_scopes),
+                    allow_groups: resource.allow_groups.clone(),
+                })
+                .collect(),
+            scopes: self
+                .scopes
+                .0
+                .iter()
+                .filter_map(|(name, scope)| {
+                    let policy = ScopePolicy {
+                        description: scope.description.clone(),
+                        allow_groups: scope.allow_groups.clone(),
+                    };
+                    Some((Scope::parse(name)?, policy))
+                })
+                .collect(),
+            lifetimes: Lifetimes {
+                access: tokens.access_ttl.0,
+                refresh: tokens.refresh_ttl.0,
+                code: tokens.code_ttl.0,
+                request: tokens.request_ttl.0,
+                client: tokens.client_ttl.0,
+                session: self.sign_in.session_ttl.0,
+                refresh_overlap: tokens.refresh_overlap.0,
+                access_drain: tokens.access_drain.0,
+                grant_max_age: tokens.grant_max_age.map(|age| age.0),
+            },
+            on_replay: tokens.on_replay.into(),
+        }
+    }
+
+    /// For the OAuth endpoints.
+    pub(crate) fn facade(&self) -> FacadeConfig {
+        FacadeConfig {
+            public_url: self.public_url.clone(),
+            resources: self
+                .resource
+                .iter()
+                .map(|resource| FacadeResource {
+                    path: resource.path().to_owned(),
+                    scopes: scope_set(&resource.scopes),
+                })
+                .collect(),
+            trusted_redirect_hosts: self.facade.trusted_redirect_hosts.clone(),
+            iss_parameter: self.facade.iss_parameter,
+            call_timeout: self.facade.call_timeout.0,
+            max_body: self.facade.max_body.0,
+        }
+    }
+
+    /// For the listener of the token service.
+    pub(crate) fn caller_keys(&self) -> CallerKeys {
+        CallerKeys::new(
+            self.token_service
+                .caller
+                .iter()
+                .map(|caller| (caller.name.clone(), Role::from(caller.role), caller.key.expose().to_owned())),
+        )
+    }
+
+    /// For logs and traces.
+    pub(crate) fn telemetry(&self, service_name: &str) -> TelemetryConfig {
+        TelemetryConfig {
+            service_name: service_name.to_owned(),
+            log_format: self.log.format(),
+            log_filter: self.log.filter.clone(),
+        }
+    }
+}
+
+impl Resource {
+    /// The path that is its identifier; a checked resource has one.
+    pub(crate) fn path(&self) -> &str {
+        self.paths.first().map_or("/mcp", String::as_str)
+    }
+}
+
+fn scope_set(scopes: &Option<Vec<String>>) -> ScopeSet {
+    scopes.iter().flatten().filter_map(|scope| Scope::parse(scope)).collect()
+}

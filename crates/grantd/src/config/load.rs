@@ -1,0 +1,185 @@
+//! Reads file, environment and flags, and merges them, from weak to strong.
+//!
+//! Every value remembers where it came from, so that an error names the place to change and not just the key.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Config, Purpose, Variables,
+    environment::{self, SERVICE_KEY},
+    keys,
+    problems::{ConfigError, Problem, Problems},
+};
+
+/// A flag that sets a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Flag {
+    /// As typed, such as `--listen`.
+    pub(crate) name: &'static str,
+    /// The key it sets, such as `listen`.
+    pub(crate) key: &'static str,
+    /// What was given.
+    pub(crate) value: String,
+}
+
+/// Everything a configuration is read from.
+#[derive(Default)]
+pub(crate) struct Input<'a> {
+    /// The file, if one was named.
+    pub(crate) file: Option<&'a Path>,
+    /// The environment.
+    pub(crate) variables: Option<&'a Variables>,
+    /// The command line.
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    File(PathBuf),
+    Environment,
+    ServiceKey,
+    Flag(&'static str),
+}
+
+/// Where each value came from, by its path.
+#[derive(Debug, Default)]
+pub(crate) struct Sources(BTreeMap<String, Source>);
+
+impl Sources {
+    /// Whether anybody set this key.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// The place to change a key at, for an error.
+    fn place(&self, path: &str) -> String {
+        let mut whole = path;
+        loop {
+            match self.0.get(whole) {
+                Some(Source::Flag(name)) => return (*name).to_owned(),
+                Some(Source::ServiceKey) => return SERVICE_KEY.to_owned(),
+                Some(Source::Environment) if whole == path => return environment::variable(path),
+                Some(Source::Environment) => return format!("{}: {path}", environment::variable(whole)),
+                Some(Source::File(file)) => return format!("{}: {path}", file.display()),
+                None => match whole.rfind(['.', '[']) {
+                    Some(at) => whole = whole.split_at(at).0,
+                    None => return path.to_owned(),
+                },
+            }
+        }
+    }
+}
+
+/// Reads, merges, completes and checks.
+pub(crate) fn load(input: Input<'_>, purpose: Purpose) -> Result<Config, ConfigError> {
+    let mut merged = toml::Table::new();
+    let mut sources = Sources::default();
+    let mut unknown = Vec::new();
+    let schema = keys::schema();
+
+    if let Some(path) = input.file {
+        let table = read_file(path)?;
+        keys::unknown(&table, &schema, "", &mut |key, meant| {
+            let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+            unknown.push(format!("{}: `{key}` is no key of grantd{}", path.display(), advice(meant)));
+        });
+        merge(&mut merged, table, "", &Source::File(path.to_owned()), &mut sources);
+    }
+    if let Some(variables) = input.variables {
+        for (path, value) in variables.keys() {
+            let table = nest(&path, value);
+            keys::unknown(&table, &schema, "", &mut |key, meant| {
+                let meant = meant.map(|meant| format!("; did you mean {}?", environment::variable(&meant)));
+                unknown.push(format!("{}: this is no setting of grantd{}", environment::variable(&key), advice(meant)));
+            });
+            merge(&mut merged, table, "", &Source::Environment, &mut sources);
+        }
+    }
+    for flag in input.flags {
+        let path: Vec<_> = flag.key.split('.').map(str::to_owned).collect();
+        let table = nest(&path, toml::Value::String(flag.value));
+        merge(&mut merged, table, "", &Source::Flag(flag.name), &mut sources);
+    }
+    if !unknown.is_empty() {
+        return Err(ConfigError(unknown));
+    }
+
+    let mut config: Config = serde_path_to_error::deserialize(toml::Value::Table(merged)).map_err(|error| {
+        let path = error.path().to_string();
+        ConfigError(vec![format!("{}: {}", sources.place(&path), error.inner().message())])
+    })?;
+    if let Some(key) = input.variables.and_then(Variables::service_key) {
+        config.token_service.adopt(key, purpose, &mut sources);
+    }
+
+    let mut problems = Problems::default();
+    config.complete(purpose, &sources, &mut problems);
+    config.check(purpose, &mut problems);
+    if problems.0.is_empty() {
+        return Ok(config);
+    }
+    let said = |Problem { key, text }: Problem| match key.as_str() {
+        "" => text,
+        key => format!("{}: {text}", sources.place(key)),
+    };
+    Err(ConfigError(problems.0.into_iter().map(said).collect()))
+}
+
+impl Sources {
+    /// Notes that a key came from `GRANTD_SERVICE_KEY`.
+    pub(crate) fn set_by_service_key(&mut self, path: String) {
+        self.0.insert(path, Source::ServiceKey);
+    }
+}
+
+fn advice(meant: Option<String>) -> String {
+    meant.unwrap_or_else(|| "; config.default.toml lists every key".to_owned())
+}
+
+fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let refuse = |what: String| ConfigError(vec![format!("{}: {what}", path.display())]);
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
+    // The parser's error shows the line, and so may show a secret in it; the position and the reason will do.
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        refuse(format!("{at}this is no TOML: {}", error.message()))
+    })
+}
+
+/// A table that holds one value at a path.
+fn nest(path: &[String], value: toml::Value) -> toml::Table {
+    match path {
+        [] => toml::Table::new(),
+        [key] => toml::Table::from_iter([(key.clone(), value)]),
+        [key, rest @ ..] => toml::Table::from_iter([(key.clone(), toml::Value::Table(nest(rest, value)))]),
+    }
+}
+
+/// Puts `from` over `into`; tables are merged, everything else is replaced whole.
+fn merge(into: &mut toml::Table, from: toml::Table, prefix: &str, source: &Source, sources: &mut Sources) {
+    for (key, value) in from {
+        let path = keys::join(prefix, &key);
+        match value {
+            toml::Value::Table(table) => {
+                let below = into.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                // A stronger table replaces a weaker text: a scope may be either.
+                if !below.is_table() {
+                    *below = toml::Value::Table(toml::Table::new());
+                }
+                sources.0.insert(path.clone(), source.clone());
+                if let toml::Value::Table(below) = below {
+                    merge(below, table, &path, source, sources);
+                }
+            }
+            value => {
+                into.insert(key, value);
+                sources.0.insert(path, source.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `[store]`: where state is kept.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::problems::Problems;
+
+/// Where state is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Store {
+    /// `embedded:`, or a Redis URL.
+    pub(crate) url: StoreUrl,
+}
+
+/// The kinds of store.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) enum StoreUrl {
+    /// One file in the data directory.
+    #[default]
+    Embedded,
+    /// Redis, by its URL, which may hold a password.
+    Redis(url::Url),
+}
+
+const REDIS: [&str; 2] = ["redis", "rediss"];
+
+impl Store {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if let StoreUrl::Redis(url) = &self.url {
+            problems.require(
+                url.host_str().is_some(),
+                "store.url",
+                "a Redis URL names a host, such as redis://127.0.0.1:6379",
+            );
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded:"),
+            Self::Redis(url) => {
+                let mut url = url.clone();
+                if url.password().is_some() {
+                    // Cannot fail: a URL with a password has a host.
+                    let _ = url.set_password(Some("(redacted)"));
+                }
+                url.set_query(None);
+                write!(f, "{url}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for StoreUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if matches!(text.as_str(), "embedded:" | "embedded") {
+            return Ok(Self::Embedded);
+        }
+        match url::Url::parse(&text) {
+            Ok(url) if REDIS.contains(&url.scheme()) => Ok(Self::Redis(url)),
+            // The URL is not repeated: it may hold a password.
+            _ => Err(D::Error::custom(
+                "write \"embedded:\" for one file in data_dir, or a Redis URL: redis://host:6379, or rediss:// for TLS",
+            )),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a configuration says, and what it says when it is wrong.
+
+use std::{net::SocketAddr, path::Path};
+
+use super::{keys, values::Lifetime, *};
+
+const DEFAULT_FILE: &str = include_str!("../../../../config.default.toml");
+
+/// Loads with a file of this text, these variables and these flags.
+fn read(
+    file: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&'static str, &'static str, &str)],
+    purpose: Purpose,
+) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("grantd.toml");
+    std::fs::write(&path, file).unwrap();
+    let variables = Variables::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let flags = flags.iter().map(|(name, key, value)| Flag { name, key, value: (*value).to_owned() }).collect();
+    load(Input { file: Some(&path), variables: Some(&variables), flags }, purpose)
+        .map_err(|error| error.to_string().replace(dir.path().to_str().unwrap(), ""))
+}
+
+/// `grantd serve --upstream ..` with a file.
+fn serve(file: &str) -> Result<Config, String> {
+    read(file, &[], &[("--upstream", "upstream", "http://127.0.0.1:3000/mcp")], Purpose::Serve)
+}
+
+#[test]
+fn the_default_file_says_what_the_defaults_are() {
+    let table: toml::Table = DEFAULT_FILE.parse().unwrap();
+    let config: Config = toml::Value::Table(table).try_into().unwrap();
+    assert_eq!(config, Config::default());
+    let loaded = load(Input { file: Some(Path::new("../../config.default.toml")), ..Input::default() }, Purpose::Tool);
+    loaded.unwrap();
+}
+
+#[test]
+fn the_default_file_documents_every_key() {
+    // What is optional stands there commented out: `# key = "value"`.
+    let uncommented: String = DEFAULT_FILE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(code) if code.starts_with('[') || code.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => code,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let table: toml::Table = uncommented.parse().unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
+    keys::unknown(&table, &keys::schema(), "", &mut |key, _| panic!("config.default.toml has {key}"));
+    for path in keys::leaves(&keys::schema()) {
+        assert!(has(&toml::Value::Table(table.clone()), &path), "config.default.toml lacks {path}");
+        let from_environment =
+            !path.starts_with("resource") && !path.starts_with("scopes") && !path.contains(".caller");
+        let variable = super::environment::variable(&path);
+        assert!(!from_environment || DEFAULT_FILE.contains(&variable), "config.default.toml lacks {variable}");
+    }
+    // And it works: the examples in it are taken as they stand.
+    read(&uncommented, &[], &[], Purpose::Serve).unwrap();
+    read(&uncommented, &[], &[], Purpose::TokenService).unwrap();
+    read(&uncommented, &[], &[], Purpose::Facade).unwrap();
+}
+
+fn is_key(text: &str) -> bool {
+    let text = text.trim_matches('"');
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b':')
+}
+
+fn has(value: &toml::Value, path: &str) -> bool {
+    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    let children: Vec<&toml::Value> = match value {
+        toml::Value::Table(table) if key == keys::ANY => table.values().collect(),
+        toml::Value::Table(table) => table.get(key).into_iter().collect(),
+        toml::Value::Array(items) => return items.iter().any(|item| has(item, path)),
+        _ => return false,
+    };
+    match rest {
+        Some(rest) => children.iter().any(|child| has(child, rest)),
+        None => !children.is_empty(),
+    }
+}
+
+#[test]
+fn flags_beat_variables_and_variables_beat_the_file() {
+    let file = "listen = \"127.0.0.1:1\"\n[tokens]\naccess_ttl = \"2h\"\ncode_ttl = \"1m\"";
+    let config = read(
+        file,
+        &[("GRANTD_LISTEN", "127.0.0.1:2"), ("GRANTD_TOKENS__ACCESS_TTL", "3h")],
+        &[("--listen", "listen", "127.0.0.1:3")],
+        Purpose::Tool,
+    )
+    .unwrap();
+    assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 3)));
+    assert_eq!(config.tokens.access_ttl, Lifetime::secs(3 * 3600));
+    assert_eq!(config.tokens.code_ttl, Lifetime::secs(60));
+}
+
+#[test]
+fn what_is_left_open_follows_from_what_was_said() {
+    let config = serve("listen = \"127.0.0.1:9000\"").unwrap();
+    assert_eq!(config.public_url.as_str(), "http://localhost:9000");
+    let config = serve("public_url = \"http://localhost:9001\"").unwrap();
+    assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 9001)));
+    let config = serve("[tokens]\naccess_ttl = \"2h\"").unwrap();
+    assert_eq!(config.tokens.refresh_overlap, Lifetime::secs(7200));
+
+    let config = serve("").unwrap();
+    assert_eq!(config.resource.len(), 1);
+    assert_eq!(config.resource[0].paths, ["/mcp"]);
+    assert_eq!(config.resource[0].upstream.as_deref(), Some("http://127.0.0.1:3000/mcp"));
+    assert_eq!(config.resource[0].scopes.as_deref().unwrap(), ["mcp"]);
+    assert_eq!(config.service().policy.resources[0].default_scopes.to_string(), "mcp");
+    let demo = read("", &[], &[], Purpose::Demo).unwrap();
+    assert_eq!(demo.service().policy.resources[0].scopes.to_string(), "read:articles write:articles");
+}
+
+#[test]
+fn the_service_key_serves_both_ends() {
+    let key = "k".repeat(40);
+    let variables = [("GRANTD_SERVICE_KEY", key.as_str())];
+    let service = read("", &variables, &[], Purpose::TokenService).unwrap();
+    assert_eq!(service.caller_keys().find(key.as_bytes()).unwrap().role, grantd_proto::Role::Flow);
+    let flags = [("--upstream", "upstream", "http://127.0.0.1:3000/mcp")];
+    let facade = read("", &variables, &flags, Purpose::Facade).unwrap();
+    assert_eq!(facade.token_service.key.unwrap().expose(), key);
+    let short = [("GRANTD_SERVICE_KEY", "short")];
+    for purpose in [Purpose::TokenService, Purpose::Facade] {
+        let error = read("", &short, &flags, purpose).unwrap_err();
+        assert!(error.contains("GRANTD_SERVICE_KEY: ") && error.contains("at least 32"), "{error}");
+    }
+}
+
+#[test]
+fn errors_name_the_place_and_the_way_out() {
+    for (file, says) in [
+        (
+            "[tokens]\nacces_ttl = \"1h\"",
+            "/grantd.toml: `tokens.acces_ttl` is no key of grantd; did you mean `tokens.access_ttl`?",
+        ),
+        ("[tokens]\naccess_ttl = \"5m\"", "/grantd.toml: tokens.access_ttl: 5m is too short: Claude Code refreshes"),
+        ("[tokens]\naccess_ttl = \"soon\"", "/grantd.toml: tokens.access_ttl: write a number and a unit"),
+        ("[tokens]\naccess_ttl = 3600", "/grantd.toml: tokens.access_ttl: write a number and a unit"),
+        ("[tokens]\naccess_ttl = true", "/grantd.toml: tokens.access_ttl: it must be a text in quotes, not a boolean"),
+        ("[tokens]\nrefresh_overlap = \"60d\"", "tokens.refresh_overlap: it must not be longer"),
+        ("[tokens]\non_replay = \"maybe\"", "tokens.on_replay: unknown variant `maybe`"),
+        ("public_url = \"http://mcp.example.com\"", "public_url: it must start with https://"),
+        ("public_url = [", "/grantd.toml: line 1: this is no TOML"),
+        ("listen = \"localhost\"", "listen: write an IP address and a port"),
+        ("[store]\nurl = \"postgres://a\"", "store.url: write \"embedded:\""),
+        ("[gate]\ncache_max_age = \"5m\"", "gate.cache_max_age: it must be at most 1m"),
+        (
+            "[facade]\ntrusted_redirect_hosts = [\"https://a.example\"]",
+            "facade.trusted_redirect_hosts[0]: write a host name",
+        ),
+        ("[log]\nformat = \"xml\"", "log.format: a log format is one of"),
+        ("[[resource]]\npaths = [\"mcp\"]", "resource[0].paths: \"mcp\": a path starts with a slash"),
+        ("[[resource]]\npaths = [\"/oauth/x\"]", "this path is grantd's own"),
+        ("[[resource]]\npaths = [\"/a\", \"/a\"]", "\"/a\" is there twice"),
+        ("[[resource]]\npaths = [\"/a\"]\nallow_groups = []", "resource[0].allow_groups: nobody could approve"),
+        ("[[resource]]\npaths = [\"/a\"]\nscopes = [\"x\"]", "\"x\" is not in [scopes]"),
+        (
+            "[[resource]]\npaths = [\"/a\"]\nscopes = [\"x\"]\ndefault_scopes = [\"y\"]\n[scopes]\nx = \"X\"\ny = \"Y\"",
+            "resource[0].default_scopes: \"y\" is not one of",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource]]\npaths = [\"/b\"]",
+            "--upstream: there are several [[resource]]",
+        ),
+        ("[scopes]\n\"a b\" = \"A\"", "scopes.a b: a scope is printable ASCII"),
+        ("[scopes]\na = 1", "scopes.a: invalid type: integer `1`, expected a description"),
+        (
+            "[[token_service.caller]]\nname = \"a\"\nkey = \"short\"",
+            "token_service.caller[0].key: a service key has at least 32",
+        ),
+        ("[[token_service.caller]]\nrole = \"root\"", "token_service.caller[0].role: unknown variant `root`"),
+    ] {
+        let error = serve(file).unwrap_err();
+        assert!(error.contains(says), "{file}\n  says: {error}\n  not:  {says}");
+    }
+}
+
+#[test]
+fn every_unknown_key_is_named_at_once() {
+    let error = read("lisen = 1\n[gaet]\n", &[("GRANTD_TOKENS__ACCES_TTL", "1h")], &[], Purpose::Tool).unwrap_err();
+    for says in [
+        "did you mean `listen`?",
+        "did you mean `gate`?",
+        "GRANTD_TOKENS__ACCES_TTL: this is no setting of grantd; did you mean GRANTD_TOKENS__ACCESS_TTL?",
+    ] {
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn errors_name_variables_and_flags() {
+    let error = read("", &[("GRANTD_TOKENS__ACCESS_TTL", "1m")], &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("\n  GRANTD_TOKENS__ACCESS_TTL: 1m is too short"), "{error}");
+    let error = read("", &[], &[("--listen", "listen", "nowhere")], Purpose::Tool).unwrap_err();
+    assert!(error.contains("\n  --listen: write an IP address"), "{error}");
+    let error = read("", &[], &[("--upstream", "upstream", "localhost:3000")], Purpose::Serve).unwrap_err();
+    assert!(error.contains("\n  --upstream: an upstream is an http://"), "{error}");
+    let error =
+        read("", &[("GRANTD_RESOURCE", "[{paths = [\"/a\"], upstrem = \"b\"}]")], &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("did you mean"), "{error}");
+}
+
+#[test]
+fn unsafe_listeners_are_refused_with_the_reason() {
+    let key = "[[token_service.caller]]\nname = \"a\"\nkey = \"0123456789012345678901234567890123456789\"\n";
+    for (file, purpose, says) in [
+        (String::new(), Purpose::TokenService, "nobody could call: set GRANTD_SERVICE_KEY"),
+        (format!("[token_service]\nlisten = \"0.0.0.0:8081\"\n{key}"), Purpose::TokenService, "in the clear"),
+        ("upstream = \"http://a/\"".to_owned(), Purpose::Facade, "token_service.key: set GRANTD_SERVICE_KEY"),
+        (
+            "upstream = \"http://a/\"\n[token_service]\nurl = \"http://tokens.example:8081\"".to_owned(),
+            Purpose::Facade,
+            "in the clear",
+        ),
+        (String::new(), Purpose::Serve, "where is your MCP server?"),
+        (format!("{key}{key}"), Purpose::TokenService, "two callers have the same key"),
+    ] {
+        let error = read(&file, &[], &[], purpose).unwrap_err();
+        assert!(error.contains(says), "{file}\n  says: {error}\n  not:  {says}");
+    }
+    let allowed = format!("[token_service]\nlisten = \"0.0.0.0:8081\"\ninsecure_plaintext = true\n{key}");
+    read(&allowed, &[], &[], Purpose::TokenService).unwrap();
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let key = "s3cr3t-key-0123456789012345678901234567";
+    let file = format!(
+        "[store]\nurl = \"redis://user:hunter2@127.0.0.1:6379\"\n[token_service]\nkey = \"{key}\"\n[[token_service.caller]]\nname = \"a\"\nkey = \"{key}\"\n"
+    );
+    let config = serve(&file).unwrap();
+    for shown in [format!("{config:?}"), toml::to_string_pretty(&config).unwrap()] {
+        assert!(!shown.contains("s3cr3t") && !shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("redacted"), "{shown}");
+    }
+    // Nor by the error of a value next to it, or of the value itself.
+    for wrong in [
+        "[token_service]\nkey = [\"s3cr3t\"]",
+        "[token_service]\nkey = \"s3cr3t\n",
+        "[store]\nurl = \"redes://:hunter2@a\"",
+    ] {
+        let error = serve(wrong).unwrap_err();
+        assert!(!error.contains("s3cr3t") && !error.contains("hunter2"), "{error}");
+    }
+}

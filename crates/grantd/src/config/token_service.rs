@@ -1,0 +1,155 @@
+//! `[token_service]`: the gRPC service, where it is a process of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use grantd_proto::Role;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Purpose,
+    load::Sources,
+    problems::Problems,
+    values::{self, Secret},
+};
+
+/// Both ends of the connection between facade and token service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenService {
+    /// `grantd token-service`: where gRPC is served.
+    #[serde(with = "values::address")]
+    pub(crate) listen: SocketAddr,
+    /// `grantd facade`: where the token service is.
+    pub(crate) url: String,
+    /// `grantd facade`: the key it shows.
+    pub(crate) key: Option<Secret>,
+    /// Lets keys and tokens cross a network in the clear.
+    pub(crate) insecure_plaintext: bool,
+    /// `grantd token-service`: who may call.
+    pub(crate) caller: Vec<Caller>,
+}
+
+/// A service key and what it is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Caller {
+    /// For the log.
+    pub(crate) name: String,
+    /// What it may call.
+    pub(crate) role: CallerRole,
+    /// The key.
+    pub(crate) key: Secret,
+}
+
+/// [`Role`], as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CallerRole {
+    /// The least, where nothing is said.
+    #[default]
+    Verify,
+    Flow,
+    Admin,
+}
+
+impl Default for TokenService {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8081),
+            url: "http://127.0.0.1:8081".to_owned(),
+            key: None,
+            insecure_plaintext: false,
+            caller: Vec::new(),
+        }
+    }
+}
+
+/// A key this short can be guessed.
+const KEY_LENGTH: usize = 32;
+
+/// How to make one.
+const MAKE_A_KEY: &str = "make one with: head -c 32 /dev/urandom | base64";
+
+impl TokenService {
+    /// Takes the key from `GRANTD_SERVICE_KEY` where the configuration names none.
+    pub(super) fn adopt(&mut self, key: Secret, purpose: Purpose, sources: &mut Sources) {
+        match purpose {
+            Purpose::Facade if self.key.is_none() => {
+                self.key = Some(key);
+                sources.set_by_service_key("token_service.key".to_owned());
+            }
+            Purpose::TokenService => {
+                sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()));
+                self.caller.push(Caller { name: "service-key".to_owned(), role: CallerRole::Flow, key });
+            }
+            Purpose::Facade | Purpose::Serve | Purpose::Demo | Purpose::Tool => {}
+        }
+    }
+
+    pub(super) fn check(&self, purpose: Purpose, problems: &mut Problems) {
+        let short = |key: &Secret| key.expose().len() < KEY_LENGTH;
+        for (at, caller) in self.caller.iter().enumerate() {
+            let path = format!("token_service.caller[{at}]");
+            problems.require(!caller.name.is_empty(), format!("{path}.name"), "give the caller a name, for the log");
+            problems.require(
+                !short(&caller.key),
+                format!("{path}.key"),
+                format!("a service key has at least {KEY_LENGTH} characters; {MAKE_A_KEY}"),
+            );
+            let again = self.caller.iter().take(at).any(|other| other.key == caller.key);
+            problems.require(!again, format!("{path}.key"), "two callers have the same key; a key has one role");
+        }
+        match purpose {
+            Purpose::TokenService => {
+                problems.require(
+                    !self.caller.is_empty(),
+                    "token_service.caller",
+                    format!("nobody could call: set GRANTD_SERVICE_KEY, or add a [[token_service.caller]] with name, role and key; {MAKE_A_KEY}"),
+                );
+                problems.require(
+                    self.listen.ip().is_loopback() || self.insecure_plaintext,
+                    "token_service.listen",
+                    "gRPC is served without TLS, so keys and tokens would cross the network in the clear: listen on 127.0.0.1, or set token_service.insecure_plaintext = true where the network itself is encrypted",
+                );
+            }
+            Purpose::Facade => self.check_client(problems),
+            Purpose::Serve | Purpose::Demo | Purpose::Tool => {}
+        }
+    }
+
+    fn check_client(&self, problems: &mut Problems) {
+        match &self.key {
+            None => problems.add("token_service.key", "set GRANTD_SERVICE_KEY to the key that the token service knows"),
+            Some(key) => problems.require(
+                key.expose().len() >= KEY_LENGTH && key.expose().bytes().all(|byte| byte.is_ascii_graphic()),
+                "token_service.key",
+                format!("a service key has at least {KEY_LENGTH} printable ASCII characters; {MAKE_A_KEY}"),
+            ),
+        }
+        let url = match url::Url::parse(&self.url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => url,
+            _ => return problems.add("token_service.url", "write a URL such as http://127.0.0.1:8081"),
+        };
+        let loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        problems.require(
+            url.scheme() == "https" || loopback || self.insecure_plaintext,
+            "token_service.url",
+            "over http:// the key and every token would cross the network in the clear: use https://, or set token_service.insecure_plaintext = true where the network itself is encrypted",
+        );
+    }
+}
+
+impl From<CallerRole> for Role {
+    fn from(role: CallerRole) -> Self {
+        match role {
+            CallerRole::Verify => Self::Verify,
+            CallerRole::Flow => Self::Flow,
+            CallerRole::Admin => Self::Admin,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The first user, `owner`: made by the first start, with a password that somebody can find.
+//!
+//! 1. With users in the store there is nothing to do.
+//! 2. The password is `GRANTD_OWNER_PASSWORD`, or it is made up and written to `DATA_DIR/owner-password` first, so that a
+//!    crash in between leaves no user whose password nobody knows.
+//! 3. The user is created; should another replica have been first, the file is taken away again.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use grantd_core::users::check_password;
+use grantd_token_service::{OWNER, OwnerOutcome, Service};
+use rand::{TryRng as _, rngs::SysRng};
+
+use crate::{error::Error, terminal};
+
+/// The variable that holds the password.
+const VARIABLE: &str = "GRANTD_OWNER_PASSWORD";
+
+/// Makes sure that somebody can sign in.
+pub(crate) async fn ensure(service: &Service, data_dir: &Path) -> Result<(), Error> {
+    let failed = || Error::because("cannot create the first user");
+    if service.has_users().await.map_err(Error::because("cannot read the users from the store"))? {
+        return Ok(());
+    }
+    if let Some(password) = password_from(std::env::var(VARIABLE).ok())? {
+        if service.ensure_owner(password).await.map_err(failed())? == OwnerOutcome::Created {
+            tracing::info!(event = "owner.created", "created the user {OWNER:?} with the password in {VARIABLE}");
+        }
+        return Ok(());
+    }
+    let password = make_up()?;
+    let file = password_file(data_dir);
+    write(&file, &password).map_err(Error::because(format!("cannot write {}", file.display())))?;
+    match service.ensure_owner(password.clone()).await.map_err(failed())? {
+        OwnerOutcome::Created => {
+            tracing::info!(event = "owner.created", file = %file.display(), "created the user {OWNER:?}; its password is in the file");
+            // A log, a container's output: others read those. A person at a terminal may see it.
+            if terminal::is_read_by_a_person() {
+                terminal::say(&format!("\n  Sign in as  {OWNER}\n  Password    {password}\n"));
+            }
+        }
+        OwnerOutcome::Exists => {
+            let _ = std::fs::remove_file(&file);
+        }
+    }
+    Ok(())
+}
+
+/// Where a made-up password is.
+pub(crate) fn password_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("owner-password")
+}
+
+/// Checks the variable before anything is opened or listened on.
+pub(crate) fn check_variable() -> Result<(), Error> {
+    password_from(std::env::var(VARIABLE).ok()).map(drop)
+}
+
+fn password_from(variable: Option<String>) -> Result<Option<String>, Error> {
+    match variable.filter(|password| !password.is_empty()) {
+        None => Ok(None),
+        Some(password) => match check_password(&password) {
+            Ok(()) => Ok(Some(password)),
+            Err(reason) => Err(Error::Usage(format!("{VARIABLE}: {reason}"))),
+        },
+    }
+}
+
+/// 100 bits in groups that can be read out loud: no letter looks like a digit.
+fn make_up() -> Result<String, Error> {
+    const LETTERS: [char; 32] = [
+        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y',
+        'z', '2', '3', '4', '5', '6', '7', '8', '9', '0',
+    ];
+    let mut random = [0_u8; 20];
+    SysRng.try_fill_bytes(&mut random).map_err(Error::because("the system gave no randomness"))?;
+    let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
+    let mut password = String::new();
+    for (at, letter) in letters.enumerate() {
+        if at > 0 && at % 4 == 0 {
+            password.push('-');
+        }
+        password.push(*letter);
+    }
+    Ok(password)
+}
+
+/// Readable by nobody else from its first moment on; a file of an earlier start is replaced whole.
+fn write(file: &Path, password: &str) -> std::io::Result<()> {
+    let new = file.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut handle = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    writeln!(handle, "{password}")?;
+    handle.sync_all()?;
+    std::fs::rename(&new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn made_up_passwords_are_readable_and_differ() {
+        let (one, two) = (make_up().unwrap(), make_up().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 24);
+        assert!(one.split('-').all(|group| group.len() == 4), "{one}");
+        check_password(&one).unwrap();
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = password_file(dir.path());
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        write(&file, "abcd-efgh").unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "abcd-efgh\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_weak_variable_is_refused() {
+        assert!(password_from(Some("short".to_owned())).is_err());
+        assert_eq!(password_from(Some(String::new())).unwrap(), None);
+        assert_eq!(password_from(Some("long enough".to_owned())).unwrap().as_deref(), Some("long enough"));
+    }
+}

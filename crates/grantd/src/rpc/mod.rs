@@ -1,0 +1,6 @@
+//! gRPC: the way to the services from within ([`local`]) and from another process ([`remote`]), and their listener
+//! ([`server`]).
+
+pub(crate) mod local;
+pub(crate) mod remote;
+pub(crate) mod server;

@@ -1,0 +1,38 @@
+//! Opens the store that the configuration names.
+
+use std::{path::PathBuf, sync::Arc};
+
+use grantd_store::Store;
+use grantd_store_embedded::{EmbeddedStore, SystemClock};
+use grantd_store_redis::{ClockOffset, ConnectError, RedisConfig, RedisStore};
+
+use crate::{
+    config::{Config, StoreUrl},
+    error::Error,
+};
+
+/// The file of the embedded store.
+pub(crate) fn embedded_file(config: &Config) -> PathBuf {
+    config.data_dir.join("grantd.redb")
+}
+
+/// Opens or connects.
+pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
+    match &config.store.url {
+        StoreUrl::Embedded => {
+            let file = embedded_file(config);
+            // After a crash it checks the whole file first.
+            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(file, Arc::new(SystemClock))).await;
+            let store = opened
+                .map_err(Error::because("cannot open the store"))?
+                .map_err(Error::because("cannot open the store"))?;
+            Ok(Arc::new(store))
+        }
+        StoreUrl::Redis(url) => match RedisStore::connect(RedisConfig::new(url.as_str()), ClockOffset::default()).await
+        {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(ConnectError::Url(reason)) => Err(Error::Usage(format!("store.url: {reason}"))),
+            Err(error) => Err(Error::because(format!("cannot use the store {}", config.store.url))(error)),
+        },
+    }
+}

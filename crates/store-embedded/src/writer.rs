@@ -1,0 +1,315 @@
+//! The one thread that writes.
+//!
+//! 1. Callers put jobs into a bounded queue; a full queue is an answer at once, not a wait.
+//! 2. The thread takes what has queued up, applies each change in turn in one transaction, and commits it with one
+//!    fsync. While that runs the next group queues up, so the more callers, the fewer fsyncs each costs.
+//! 3. When it is durable, announcements go out and the callers are answered, in the order of the queue. When it fails,
+//!    every caller of the group gets the error, nothing was written, and the file is opened again.
+//! 4. Once a minute, and between groups, what has expired is swept.
+//!
+//! A group in which nothing was to be written costs no fsync.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use grantd_store::{Announcement, Batch, CommitOutcome, Index, StoreError, Timestamp};
+use redb::Durability;
+use tokio::{
+    sync::{broadcast, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    apply::{Applied, Tables},
+    clock::Clock,
+    database::Database,
+    error::{self, OpenError},
+    sweep,
+};
+
+/// What the writer is asked to write.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Commit(Batch),
+    IndexAdd { index: Index, member: String, expires_at: Option<Timestamp> },
+    IndexRemove { index: Index, member: String },
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Write(Change, Reply<CommitOutcome>),
+    Sweep(Reply<u64>),
+}
+
+/// How the writer works. Only tests depart from the default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// How many jobs may wait.
+    pub(crate) queue: usize,
+    /// How many jobs one transaction takes.
+    pub(crate) group: usize,
+    /// How long between sweeps.
+    pub(crate) sweep_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { queue: 1024, group: 256, sweep_every: Duration::from_secs(60) }
+    }
+}
+
+/// What the writer has done since the file was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Batches and index changes that were decided.
+    pub changes: u64,
+    /// Transactions that made them durable, one fsync each.
+    pub transactions: u64,
+    /// Expired records and index members that were removed.
+    pub swept: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    changes: AtomicU64,
+    transactions: AtomicU64,
+    swept: AtomicU64,
+}
+
+/// The way to the writer thread, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// `None` while dropping.
+    queue: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    running: Arc<AtomicBool>,
+    counters: Arc<Counters>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        database: Arc<Database>,
+        clock: Arc<dyn Clock>,
+        announcements: broadcast::Sender<Announcement>,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let (queue, jobs) = mpsc::sync_channel(settings.queue);
+        let counters = Arc::new(Counters::default());
+        let running = Arc::new(AtomicBool::new(true));
+        let thread = Thread { database, clock, announcements, settings, counters: counters.clone() };
+        let guard = Running(running.clone());
+        let thread = std::thread::Builder::new()
+            .name("grantd-writer".into())
+            .spawn(move || {
+                let _guard = guard;
+                thread.run(&jobs);
+            })
+            .map_err(|cause| OpenError::Unusable { path: "a writer thread".into(), cause: cause.to_string() })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), running, counters })
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            changes: self.counters.changes.load(Ordering::Relaxed),
+            transactions: self.counters.transactions.load(Ordering::Relaxed),
+            swept: self.counters.swept.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> Result<(), StoreError> {
+        if self.running.load(Ordering::Acquire) { Ok(()) } else { Err(stopped()) }
+    }
+
+    pub(crate) async fn write(&self, change: Change) -> Result<CommitOutcome, StoreError> {
+        self.ask(|reply| Job::Write(change, reply)).await
+    }
+
+    pub(crate) async fn sweep(&self) -> Result<u64, StoreError> {
+        self.ask(Job::Sweep).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(job(reply)).map_err(|cause| match cause {
+            TrySendError::Full(_) => StoreError::Unavailable("the writer's queue is full".into()),
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Closes the queue: the thread finishes what is in it, and ends.
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".into())
+}
+
+/// Notes the end of the thread, however it comes.
+#[derive(Debug)]
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+struct Thread {
+    database: Arc<Database>,
+    clock: Arc<dyn Clock>,
+    announcements: broadcast::Sender<Announcement>,
+    settings: Settings,
+    counters: Arc<Counters>,
+}
+
+impl Thread {
+    fn run(self, jobs: &Receiver<Job>) {
+        let mut sweep_at = Instant::now() + self.settings.sweep_every;
+        loop {
+            let first = jobs.recv_timeout(sweep_at.saturating_duration_since(Instant::now()));
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                return;
+            }
+            let mut group = Vec::new();
+            let mut sweeps = Vec::new();
+            for job in first.into_iter().chain(jobs.try_iter()).take(self.settings.group) {
+                match job {
+                    Job::Write(change, reply) => group.push((change, reply)),
+                    Job::Sweep(reply) => sweeps.push(reply),
+                }
+            }
+            self.write(group);
+            for reply in sweeps {
+                let _ = reply.send(self.sweep_all());
+            }
+            if Instant::now() >= sweep_at {
+                let more = self.sweep().is_ok_and(|swept| swept == sweep::CHUNK);
+                // With more to do the next pass comes soon, but those who commit go first.
+                let pause = if more { Duration::from_millis(20) } else { self.settings.sweep_every };
+                sweep_at = Instant::now() + pause;
+            }
+        }
+    }
+
+    fn write(&self, group: Vec<(Change, Reply<CommitOutcome>)>) {
+        if group.is_empty() {
+            return;
+        }
+        let (changes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        self.counters.changes.fetch_add(changes.len() as u64, Ordering::Relaxed);
+        let applied = self.transaction(|tables| {
+            let mut wrote = false;
+            let mut applied = Vec::with_capacity(changes.len());
+            for change in changes {
+                let one = tables.apply(change, self.clock.now())?;
+                wrote |= one.wrote;
+                applied.push(one);
+            }
+            Ok((wrote, applied))
+        });
+        match applied {
+            Ok(applied) => {
+                for (Applied { outcome, announce, .. }, reply) in applied.into_iter().zip(replies) {
+                    for announcement in announce {
+                        // Nobody may be watching.
+                        let _ = self.announcements.send(announcement);
+                    }
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                for reply in replies {
+                    let _ = reply.send(Err(error::copy(&error)));
+                }
+            }
+        }
+    }
+
+    /// One pass.
+    fn sweep(&self) -> Result<u64, StoreError> {
+        let swept = self.transaction(|tables| {
+            let swept = tables.sweep(self.clock.now())?;
+            Ok((swept > 0, swept))
+        })?;
+        self.counters.swept.fetch_add(swept, Ordering::Relaxed);
+        Ok(swept)
+    }
+
+    fn sweep_all(&self) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let swept = self.sweep()?;
+            all += swept;
+            if swept < sweep::CHUNK {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Runs `work`, which answers whether it wrote anything, in a transaction. After an error, or a panic in the
+    /// database, nothing was written and the file is opened again.
+    fn transaction<T>(
+        &self,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<(bool, T), redb::Error>,
+    ) -> Result<T, StoreError> {
+        let attempt = || -> Result<T, StoreError> {
+            // Closed by an earlier failure: perhaps its cause is gone.
+            let database = match self.database.current() {
+                Ok(database) => database,
+                Err(_) => {
+                    self.database.reopen().map_err(|cause| StoreError::Unavailable(cause.to_string()))?;
+                    self.database.current()?
+                }
+            };
+            self.run_transaction(&database, work).map_err(|cause| error::store(&cause))
+        };
+        let answer = catch_unwind(AssertUnwindSafe(attempt))
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the database failed".into())));
+        if let Err(error) = &answer {
+            tracing::error!(event = "store.write_failed", cause = %error, "a write failed; opening the file again");
+            if let Err(cause) = self.database.reopen() {
+                tracing::error!(event = "store.reopen_failed", %cause, "the file cannot be opened again yet");
+            }
+        }
+        answer
+    }
+
+    fn run_transaction<T>(
+        &self,
+        database: &redb::Database,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<(bool, T), redb::Error>,
+    ) -> Result<T, redb::Error> {
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        let (wrote, answer) = {
+            let mut tables = Tables::open(&transaction)?;
+            work(&mut tables)?
+        };
+        if wrote {
+            transaction.commit()?;
+            self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        } else {
+            transaction.abort()?;
+        }
+        Ok(answer)
+    }
+}
