@@ -1,13 +1,17 @@
 //! The configuration, as the other crates want it.
 
+use std::time::Duration;
+
 use grantd_core::{Lifetimes, Policy, ResourcePolicy, ScopePolicy};
 use grantd_facade::{FacadeConfig, FacadeResource};
+use grantd_gate::{GateConfig, GateResource};
 use grantd_oauth_types::{Scope, ScopeSet};
 use grantd_proto::Role;
 use grantd_telemetry::TelemetryConfig;
 use grantd_token_service::{CallerKeys, ServiceConfig};
 
 use super::{Config, resources::Resource};
+use crate::error::Error;
 
 impl Config {
     /// For the token service.
@@ -73,6 +77,34 @@ impl Config {
             call_timeout: self.facade.call_timeout.0,
             max_body: self.facade.max_body.0,
         }
+    }
+
+    /// For the gate.
+    pub(crate) fn gate(&self) -> Result<GateConfig, Error> {
+        let resource = |resource: &Resource| {
+            // Checked before; an upstream is missing only where nothing is served.
+            let upstream = resource.upstream.as_deref().unwrap_or_default().parse();
+            Ok(GateResource {
+                identifier: self.public_url.resource(resource.path()),
+                name: resource.name.clone().unwrap_or_else(|| resource.path().trim_start_matches('/').to_owned()),
+                paths: resource.paths.clone(),
+                upstream: upstream.map_err(Error::because("an upstream is no URL"))?,
+                scopes: scope_set(&resource.scopes),
+                default_scopes: scope_set(&resource.default_scopes),
+                required_scopes: ScopeSet::default(),
+            })
+        };
+        Ok(GateConfig {
+            public_url: self.public_url.clone(),
+            resources: self.resource.iter().map(resource).collect::<Result<_, Error>>()?,
+            cache_max_age: self.gate.cache_max_age.0,
+            cache_entries: 100_000,
+            stream_recheck: Duration::from_secs(30),
+            call_timeout: self.facade.call_timeout.0,
+            upstream_timeout: self.gate.upstream_timeout.0,
+            max_body: self.gate.max_body.0,
+            allowed_origins: self.gate.allowed_origins.clone(),
+        })
     }
 
     /// For the listener of the token service.

@@ -15,11 +15,20 @@ pub(crate) struct Gate {
     pub(crate) cache_max_age: Lifetime,
     /// The largest request body that is forwarded.
     pub(crate) max_body: Size,
+    /// How long the upstream may take to begin its answer.
+    pub(crate) upstream_timeout: Lifetime,
+    /// Origins of pages that may call, beside our own and loopback ones; `*` allows all.
+    pub(crate) allowed_origins: Vec<String>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { cache_max_age: Lifetime::secs(5), max_body: Size(4 << 20) }
+        Self {
+            cache_max_age: Lifetime::secs(5),
+            max_body: Size(4 << 20),
+            upstream_timeout: Lifetime::secs(300),
+            allowed_origins: Vec::new(),
+        }
     }
 }
 
@@ -30,6 +39,7 @@ impl Gate {
             "gate.cache_max_age",
             "it must be at most 1m: that long a revoked token may still be let through when announcements are lost",
         );
+        problems.require(self.upstream_timeout >= Lifetime::secs(1), "gate.upstream_timeout", "it must be at least 1s");
         problems.require(
             self.max_body >= Size(1 << 10) && self.max_body <= Size(1 << 30),
             "gate.max_body",

@@ -1,6 +1,7 @@
 //! The one HTTP application of a process: probes, the OAuth endpoints and pages, and the gate.
 
 use axum::{Router, middleware::from_fn_with_state};
+use grantd_gate::Gate;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient, Transport};
 use grantd_telemetry::HttpServerTrace;
 
@@ -12,8 +13,16 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
     let tokens = TokenServiceClient::new(transport.clone());
     let identity = IdentityServiceClient::new(transport);
     let facade = grantd_facade::router(config.facade(), tokens.clone(), identity);
+    let gate = Gate::start(config.gate()?, tokens.clone());
+    let closing = gate.clone();
+    let begun = drain.clone().begun();
+    tokio::spawn(async move {
+        begun.await;
+        closing.close();
+    });
     let probes = probes::router(tokens, drain.clone());
     Ok(facade
+        .merge(gate.router())
         .merge(probes)
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))
         // Outermost: every answer is in a span, and everything that is called for it hangs below.
