@@ -149,6 +149,37 @@ async fn an_unknown_client_at_token_is_401_and_the_code_stays() {
     .await;
 }
 
+/// Sends a body that is too large, and reads the answer, which comes before all of it is sent.
+async fn send_ten_megabytes(base: &str, path: &str, kind: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let authority = base.strip_prefix("http://").unwrap();
+    let (mut from, mut to) = tokio::net::TcpStream::connect(authority).await.unwrap().into_split();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    let writing = tokio::spawn(async move {
+        let chunk = [b"10000\r\n", vec![b' '; 1 << 16].as_slice(), b"\r\n"].concat();
+        let _ = to.write_all(head.as_bytes()).await;
+        for _ in 0..160 {
+            // The server may have hung up by then, as it should.
+            if to.write_all(&chunk).await.is_err() {
+                break;
+            }
+        }
+        to
+    });
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&answer).contains('}') {
+        match from.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => answer.extend_from_slice(&buffer[..read]),
+        }
+    }
+    drop(writing);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test]
 async fn malformed_bodies_get_an_oauth_error() {
     let deployment = Deployment::embedded(Options::default()).await;
@@ -186,9 +217,9 @@ async fn malformed_bodies_get_an_oauth_error() {
         );
     }
     for (path, kind) in [("/oauth/register", "application/json"), ("/oauth/token", form)] {
-        let answer = post(path, kind, vec![b' '; 10 << 20]).await;
-        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(answer.json::<Value>().await.unwrap()["error"].is_string());
+        let answer = send_ten_megabytes(base, path, kind).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("\"error\":"), "{answer}");
     }
     for body in [
         "grant_type=authorization_code&code=%zz",
@@ -275,7 +306,7 @@ async fn a_wrong_password_says_so_and_keeps_the_way() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let query = client.authorize_query(&[]);
-    for (username, password) in [("owner", "wrong"), ("nobody", "wrong"), ("", ""), ("owner\0", "x")] {
+    for (username, password) in [("owner", "wrong"), ("nobody", "wrong"), ("", ""), ("owner ", "x")] {
         let answer = client.sign_in(&query, username, password).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert!(answer.headers().get("set-cookie").is_none());

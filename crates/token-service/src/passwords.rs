@@ -40,8 +40,8 @@ impl Passwords {
     pub(crate) fn new(parallel: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(parallel.max(1))),
-            per_account: RateLimiter::keyed(quota(10, 6)),
-            per_address: RateLimiter::keyed(quota(50, 1)),
+            per_account: RateLimiter::keyed(quota(30, 3)),
+            per_address: RateLimiter::keyed(quota(100, 1)),
             decoy: tokio::sync::OnceCell::new(),
         }
     }
