@@ -38,10 +38,10 @@ async fn all_say_503(client: &Client, access: &str, refresh: &str) {
         let answer = quickly(path, http().get(format!("{}{path}", client.base)).send()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
-    assert_eq!(http().get(&format!("{}/mcp", client.base)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(http().get(&format!("{}/healthz", client.base)).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(http().get(format!("{}/mcp", client.base)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(http().get(format!("{}/healthz", client.base)).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(
-        http().get(&format!("{}/readyz", client.base)).send().await.unwrap().status(),
+        http().get(format!("{}/readyz", client.base)).send().await.unwrap().status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
 }

@@ -6,7 +6,7 @@ pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;
 
-pub(crate) use client::{Client, Pair};
+pub(crate) use client::Client;
 pub(crate) use deployment::{Deployment, Options};
 pub(crate) use process::{Process, free_port};
 pub(crate) use redis::Redis;

@@ -54,7 +54,7 @@ pub(crate) async fn attempt(path: &str, args: &[&str]) -> (bool, Value, String) 
 /// A running MCP server.
 pub(crate) struct Upstream {
     pub(crate) url: String,
-    pub(crate) process: Process,
+    _process: Process,
 }
 
 impl Upstream {
@@ -74,6 +74,6 @@ impl Upstream {
         let output = process.output();
         let line = output.lines().find(|line| line.starts_with("{\"port\"")).unwrap();
         let body: Value = serde_json::from_str(line).unwrap();
-        Self { url: format!("http://127.0.0.1:{}/mcp", body["port"]), process }
+        Self { url: format!("http://127.0.0.1:{}/mcp", body["port"]), _process: process }
     }
 }

@@ -1,11 +1,11 @@
 //! The gate: checks the bearer token of every MCP request and forwards it.
 //!
-//! 1. [`check`] finds the resource, reads the bearer token and asks TokenService (through [`cache`]).
-//! 2. A refusal is answered with a challenge before the body is read ([`answer`]).
-//! 3. [`proxy`] forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
-//!    could have forged ([`headers`]).
-//! 4. [`watch`] hears of revocations: it evicts cached answers and cuts open streams ([`streams`]).
-//! 5. [`metadata`] says where to sign in (RFC 9728).
+//! 1. `check` finds the resource, reads the bearer token and asks TokenService (through `cache`).
+//! 2. A refusal is answered with a challenge before the body is read (`answer`).
+//! 3. `proxy` forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
+//!    could have forged (`headers`).
+//! 4. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
+//! 5. `metadata` says where to sign in (RFC 9728).
 //!
 //! Correctness rests on the age of a cached answer alone; the watcher only makes it prompt. What a token may do is decided
 //! by TokenService.

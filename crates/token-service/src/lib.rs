@@ -2,11 +2,11 @@
 //!
 //! Every mutating call has the same flow:
 //!
-//! 1. the caller's role is checked ([`roles`]);
-//! 2. the records a rule needs are loaded with the store's time ([`transaction`]);
+//! 1. the caller's role is checked (`roles`);
+//! 2. the records a rule needs are loaded with the store's time (`transaction`);
 //! 3. a plain function of `grantd-core` decides;
 //! 4. what it decided is committed, on condition that what it rests on is unchanged; on a conflict, again from 2;
-//! 5. a security event is logged ([`events`]) and the answer sent.
+//! 5. a security event is logged (`events`) and the answer sent.
 //!
 //! Rules live in `grantd-core`, bytes and expiry in a [`Store`], HTTP in the facade and the gate. Who may open a
 //! connection is decided by [`callers`]; the services only look at the [`Caller`] that was put into the request.
