@@ -260,12 +260,13 @@ impl Ratchet {
 
     /// What `token` is to this chain.
     pub fn standing(&self, token: &RefreshToken, now: Timestamp, overlap: Duration) -> Standing {
+        // The mark covers generation and secret, so a token that was altered anywhere ends here, at the cost of one MAC.
+        if !bool::from(mark(&self.mark_key, token.generation, &token.secret).ct_eq(&token.mark)) {
+            return Standing::Forged;
+        }
         let digest = token.digest();
         if self.refresh.matches(&digest) {
-            return if token.generation == self.generation { Standing::Current } else { Standing::Forged };
-        }
-        if !mark(&self.mark_key, token.generation, &token.secret).ct_eq(&token.mark).unwrap_u8().eq(&1) {
-            return Standing::Forged;
+            return Standing::Current;
         }
         if self.ahead.iter().any(|ahead| ahead.matches(&digest)) {
             return Standing::Ahead;
@@ -305,8 +306,9 @@ impl Ratchet {
     }
 
     /// One generation on from `token`, which must be [`Standing::Current`] or [`Standing::Ahead`]. `None` when it is
-    /// neither, or at the end of time.
-    pub fn rotate(&self, token: &RefreshToken, timing: Timing, draw: &Draw) -> Option<(Self, Pair)> {
+    /// neither, or at the end of time. `presented` is the generation of the token that was presented: an earlier one, when
+    /// `token` was derived from it on its presenter's behalf and so may never have arrived anywhere.
+    pub fn rotate(&self, token: &RefreshToken, presented: u64, timing: Timing, draw: &Draw) -> Option<(Self, Pair)> {
         let digest = token.digest();
         let fresh = |label| Salt(draw.bytes(label));
         let superseded =
@@ -342,7 +344,7 @@ impl Ratchet {
             next.draining.push((self.access, until));
         }
         next.recent.push(superseded(at, digest, &salt));
-        next.seen = next.seen.max(at);
+        next.seen = next.seen.max(presented);
         Some(next.advanced_to(token.grant_id, to, &refresh, &access, salt_1, salt_2, timing))
     }
 }

@@ -73,7 +73,7 @@ pub fn refresh(
 
     let rotate = |from: &RefreshToken, event: Event| {
         let expires_at = head_expiry(policy, grant.created_at, now);
-        match ratchet.rotate(from, timing(policy, now, expires_at), draw) {
+        match ratchet.rotate(from, token.generation, timing(policy, now, expires_at), draw) {
             Some((next, pair)) => {
                 let drained = next.draining.iter().map(|(digest, _)| *digest).any(|digest| digest == ratchet.access);
                 let until = now.plus(policy.lifetimes.access_drain).min(ratchet.access_expires_at);

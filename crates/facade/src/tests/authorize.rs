@@ -29,7 +29,7 @@ async fn parameters_arrive_as_they_came() {
     assert_eq!(request.resource, ["r"]);
     assert_eq!(request.prompt, "login");
     assert_eq!(request.session_secret, "");
-    assert_eq!(request.request_id.len(), 16);
+    assert_eq!(request.request_id.len(), 32);
 }
 
 #[tokio::test]

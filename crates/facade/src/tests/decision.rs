@@ -56,7 +56,7 @@ async fn approve_sends_the_code() {
         let calls = facade.calls();
         let [Call::Approve(request)] = calls.as_slice() else { panic!() };
         assert_eq!((request.ticket.as_str(), request.session_secret.as_str()), ("gdt_t", "gds_s"));
-        assert_eq!(request.request_id.len(), 16);
+        assert_eq!(request.request_id.len(), 32);
     }
 }
 

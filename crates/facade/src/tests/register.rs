@@ -56,7 +56,7 @@ async fn a_public_client_gets_no_secret() {
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let calls = facade.calls();
     let [Call::Register(request)] = calls.as_slice() else { panic!() };
-    assert_eq!(request.request_id.len(), 16);
+    assert_eq!(request.request_id.len(), 32);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_code_is_exchanged() {
     assert_eq!((client.client_id.as_str(), client.client_secret.as_str()), ("c", ""));
     assert_eq!(request.resource, ["https://a/mcp"]);
     assert_eq!(request.remote_address, "192.0.2.7");
-    assert_eq!(request.request_id.len(), 16);
+    assert_eq!(request.request_id.len(), 32);
 }
 
 #[tokio::test]

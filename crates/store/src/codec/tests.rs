@@ -22,7 +22,7 @@ fn live_grant() -> Grant {
     let spent = SpentCode { digest: code.digest(), challenge: verifier.challenge(), expires_at: Timestamp(600_000) };
     let draw = Draw::from_request_id(&[5; 32]).unwrap();
     let (ratchet, pair) = Ratchet::start(id, &code, &verifier, spent, timing, &draw);
-    let (ratchet, _) = ratchet.rotate(&pair.refresh, timing, &draw).unwrap();
+    let (ratchet, _) = ratchet.rotate(&pair.refresh, 1, timing, &draw).unwrap();
     assert!(!ratchet.draining.is_empty() && !ratchet.recent.is_empty());
     Grant {
         id,
