@@ -3,6 +3,8 @@
 //! The model store applies a [`Change`] all or nothing, guards included, and judges expiry by the time it is told. Every
 //! history is driven by proptest, so a failure prints the shortest one it finds.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::{collections::HashMap, time::Duration};
 
 use grantd_core::{
