@@ -288,7 +288,12 @@ proptest! {
                     let held = holders[holder].0.clone();
                     world.use_access(&held);
                 }
-                Step::Share { from, to } => holders[to] = holders[from].clone(),
+                // Somebody reads the shared store; nobody writes an older token over a newer one.
+                Step::Share { from, to } => {
+                    if holders[from].0.refresh.generation >= holders[to].0.refresh.generation {
+                        holders[to] = holders[from].clone();
+                    }
+                }
                 Step::Wait { seconds } => {
                     world.now = Timestamp(world.now.0.saturating_add_signed(seconds * 1000));
                     // Processes look in now and then; the others would have idled beyond the promise.
