@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use grantd_store::Store;
+use grantd_store::{Store, Traced};
 use grantd_store_embedded::{EmbeddedStore, SystemClock};
 use grantd_store_redis::{ClockOffset, ConnectError, RedisConfig, RedisStore};
 
@@ -26,11 +26,11 @@ pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
             let store = opened
                 .map_err(Error::because("cannot open the store"))?
                 .map_err(Error::because("cannot open the store"))?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(Traced::new(store, "redb")))
         }
         StoreUrl::Redis(url) => match RedisStore::connect(RedisConfig::new(url.as_str()), ClockOffset::default()).await
         {
-            Ok(store) => Ok(Arc::new(store)),
+            Ok(store) => Ok(Arc::new(Traced::new(store, "redis"))),
             Err(ConnectError::Url(reason)) => Err(Error::Usage(format!("store.url: {reason}"))),
             Err(error) => Err(Error::because(format!("cannot use the store {}", config.store.url))(error)),
         },

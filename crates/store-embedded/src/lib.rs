@@ -18,13 +18,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use grantd_store::{
-    Announcement, Batch, CommitId, CommitOutcome, Entry, Index, IndexPage, Key, Precondition, Snapshot, Store,
-    StoreError, Timestamp,
+    Announcement, Batch, CommitId, CommitOutcome, Entry, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp,
 };
 use redb::{ReadTransaction, ReadableDatabase as _};
 use tokio::{sync::broadcast, time::Instant};
 use tokio_stream::wrappers::BroadcastStream;
-use tracing::{Instrument as _, Span, field};
 
 mod apply;
 mod clock;
@@ -98,149 +96,71 @@ impl Inner {
     }
 }
 
-/// The kind of a key, its second segment: `access` of `oauth:access:..`. All that a span may know of a key.
-fn kind(key: Option<&Key>) -> &str {
-    key.and_then(|key| key.as_str().split(':').nth(1)).unwrap_or_default()
-}
-
-/// Notes in the span how a call ended.
-fn note<T>(span: &Span, answer: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> &'static str) {
-    match answer {
-        Ok(answer) => span.record("outcome", outcome(answer)),
-        Err(_) => span.record("outcome", "error").record("otel.status_code", "ERROR"),
-    };
-}
-
-fn slots_differ(batch: &Batch) -> bool {
-    let preconditions = batch.preconditions.iter().map(|precondition| match precondition {
-        Precondition::Version(key, _) | Precondition::Absent(key) => key,
-    });
-    let mut slots = preconditions.chain(batch.puts.iter().map(|put| &put.key)).chain(&batch.deletes).map(Key::slot);
-    let first = slots.next();
-    slots.any(|slot| Some(slot) != first)
-}
-
-macro_rules! index_span {
-    ($operation:literal) => {
-        tracing::info_span!(
-            "store.index",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redb",
-            db.operation.name = $operation,
-            outcome = field::Empty,
-        )
-    };
-}
-
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
-        let span = tracing::info_span!(
-            "store.get",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redb",
-            kind = kind(keys.first()),
-            keys = keys.len(),
-            outcome = field::Empty,
-        );
-        let answer = span.in_scope(|| {
-            self.read(|transaction| {
-                let records = transaction.open_table(schema::RECORDS)?;
-                let now = self.0.clock.now();
-                let mut entries = Vec::with_capacity(keys.len());
-                for key in keys {
-                    let row = records.get(key.as_str())?;
-                    entries.push(row.and_then(|row| {
-                        let (version, expires_at, value) = row.value();
-                        self.0.is_alive(now, expires_at).then(|| Entry {
-                            value: Bytes::copy_from_slice(value),
-                            version: CommitId(*version),
-                            expires_at: expires_at.map(Timestamp),
-                        })
-                    }));
-                }
-                Ok(Snapshot { now, entries })
-            })
-        });
-        note(&span, &answer, |_| "read");
-        answer
+        self.read(|transaction| {
+            let records = transaction.open_table(schema::RECORDS)?;
+            let now = self.0.clock.now();
+            let mut entries = Vec::with_capacity(keys.len());
+            for key in keys {
+                let row = records.get(key.as_str())?;
+                entries.push(row.and_then(|row| {
+                    let (version, expires_at, value) = row.value();
+                    self.0.is_alive(now, expires_at).then(|| Entry {
+                        value: Bytes::copy_from_slice(value),
+                        version: CommitId(*version),
+                        expires_at: expires_at.map(Timestamp),
+                    })
+                }));
+            }
+            Ok(Snapshot { now, entries })
+        })
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
-        let span = tracing::info_span!(
-            "store.commit",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redb",
-            kind = kind(batch.puts.first().map(|put| &put.key).or(batch.deletes.first())),
-            preconditions = batch.preconditions.len(),
-            puts = batch.puts.len(),
-            deletes = batch.deletes.len(),
-            outcome = field::Empty,
-        );
-        let answer = if slots_differ(&batch) {
-            Err(StoreError::Misuse("keys of two slots in one batch"))
-        } else {
-            self.0.writer.write(Change::Commit(batch)).instrument(span.clone()).await
-        };
-        note(&span, &answer, |outcome| match outcome {
-            CommitOutcome::Committed => "committed",
-            CommitOutcome::Conflict => "conflict",
-        });
-        answer
+        batch.check()?;
+        self.0.writer.write(Change::Commit(batch)).await
     }
 
     async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
-        let span = index_span!("add");
         let change = Change::IndexAdd { index: index.clone(), member: member.to_owned(), expires_at };
-        let answer = self.0.writer.write(change).instrument(span.clone()).await;
-        note(&span, &answer, |_| "added");
-        answer.map(drop)
+        self.0.writer.write(change).await.map(drop)
     }
 
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
-        let span = index_span!("remove");
         let change = Change::IndexRemove { index: index.clone(), member: member.to_owned() };
-        let answer = self.0.writer.write(change).instrument(span.clone()).await;
-        note(&span, &answer, |_| "removed");
-        answer.map(drop)
+        self.0.writer.write(change).await.map(drop)
     }
 
     async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
         if limit == 0 {
             return Err(StoreError::Misuse("a page without members"));
         }
-        let span = index_span!("list");
-        let answer = span.in_scope(|| {
-            self.read(|transaction| {
-                let now = self.0.clock.now();
-                let mut page = IndexPage::default();
-                for (nth, row) in schema::members_after(transaction, index, after)?.enumerate() {
-                    let (key, expires_at) = row?;
-                    let (of, member) = key.value();
-                    if of != index.as_str() {
-                        break;
-                    }
-                    let alive = self.0.is_alive(now, expires_at.value());
-                    if alive && page.members.len() == limit {
-                        page.next = page.members.last().cloned();
-                        break;
-                    }
-                    if alive {
-                        page.members.push(member.to_owned());
-                    }
-                    if nth + 1 == VISITED {
-                        page.next = Some(member.to_owned());
-                        break;
-                    }
+        self.read(|transaction| {
+            let now = self.0.clock.now();
+            let mut page = IndexPage::default();
+            for (nth, row) in schema::members_after(transaction, index, after)?.enumerate() {
+                let (key, expires_at) = row?;
+                let (of, member) = key.value();
+                if of != index.as_str() {
+                    break;
                 }
-                Ok(page)
-            })
-        });
-        note(&span, &answer, |_| "listed");
-        answer
+                let alive = self.0.is_alive(now, expires_at.value());
+                if alive && page.members.len() == limit {
+                    page.next = page.members.last().cloned();
+                    break;
+                }
+                if alive {
+                    page.members.push(member.to_owned());
+                }
+                if nth + 1 == VISITED {
+                    page.next = Some(member.to_owned());
+                    break;
+                }
+            }
+            Ok(page)
+        })
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use grantd_store::Put;
+use grantd_store::{Precondition, Put};
 use redb::{StorageBackend, backends::FileBackend};
 use tempfile::TempDir;
 

@@ -19,11 +19,9 @@ use bytes::Bytes;
 use fred::types::Value;
 use futures::{future::try_join_all, stream::BoxStream};
 use grantd_store::{
-    Announcement, Batch, CommitOutcome, Entry, Index, IndexPage, Key, Precondition, Snapshot, Store, StoreError,
-    Timestamp,
+    Announcement, Batch, CommitOutcome, Entry, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp,
 };
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span, field};
 
 mod config;
 mod connection;
@@ -138,109 +136,34 @@ impl RedisStore {
     }
 }
 
-/// The kind of a key, its second segment: `access` of `oauth:access:..`. All that a span may know of a key.
-fn kind(key: Option<&Key>) -> &str {
-    key.and_then(|key| key.as_str().split(':').nth(1)).unwrap_or_default()
-}
-
-/// Notes in the span how a call ended.
-fn note<T>(span: &Span, answer: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> &'static str) {
-    match answer {
-        Ok(answer) => span.record("outcome", outcome(answer)),
-        Err(_) => span.record("outcome", "error").record("otel.status_code", "ERROR"),
-    };
-}
-
-fn slots_differ(batch: &Batch) -> bool {
-    let preconditions = batch.preconditions.iter().map(|precondition| match precondition {
-        Precondition::Version(key, _) | Precondition::Absent(key) => key,
-    });
-    let mut slots = preconditions.chain(batch.puts.iter().map(|put| &put.key)).chain(&batch.deletes).map(Key::slot);
-    let first = slots.next();
-    slots.any(|slot| Some(slot) != first)
-}
-
-macro_rules! index_span {
-    ($operation:literal) => {
-        tracing::info_span!(
-            "store.index",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redis",
-            db.operation.name = $operation,
-            outcome = field::Empty,
-        )
-    };
-}
-
 #[async_trait]
 impl Store for RedisStore {
     async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
-        let span = tracing::info_span!(
-            "store.get",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redis",
-            kind = kind(keys.first()),
-            keys = keys.len(),
-            outcome = field::Empty,
-        );
-        let answer = self.read(keys).instrument(span.clone()).await;
-        note(&span, &answer, |_| "read");
-        answer
+        self.read(keys).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
-        let span = tracing::info_span!(
-            "store.commit",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            db.system.name = "redis",
-            kind = kind(batch.puts.first().map(|put| &put.key).or(batch.deletes.first())),
-            preconditions = batch.preconditions.len(),
-            puts = batch.puts.len(),
-            deletes = batch.deletes.len(),
-            outcome = field::Empty,
-        );
-        let answer = if slots_differ(&batch) {
-            Err(StoreError::Misuse("keys of two slots in one batch"))
-        } else {
-            self.run_commit(batch).instrument(span.clone()).await
-        };
-        note(&span, &answer, |outcome| match outcome {
-            CommitOutcome::Committed => "committed",
-            CommitOutcome::Conflict => "conflict",
-        });
-        answer
+        batch.check()?;
+        self.run_commit(batch).await
     }
 
     async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
-        let span = index_span!("add");
         let arguments = vec![script::offset(&self.0.offset), member.into(), index::score(expires_at)];
-        let run = self.0.connections.run::<Value>(&script::INDEX_ADD, index::keys(index), arguments);
-        let answer = run.instrument(span.clone()).await;
-        note(&span, &answer, |_| "added");
-        answer.map(drop)
+        self.0.connections.run::<Value>(&script::INDEX_ADD, index::keys(index), arguments).await.map(drop)
     }
 
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
-        let span = index_span!("remove");
-        let run = self.0.connections.run::<Value>(&script::INDEX_REMOVE, index::keys(index), vec![member.into()]);
-        let answer = run.instrument(span.clone()).await;
-        note(&span, &answer, |_| "removed");
-        answer.map(drop)
+        let arguments = vec![member.into()];
+        self.0.connections.run::<Value>(&script::INDEX_REMOVE, index::keys(index), arguments).await.map(drop)
     }
 
     async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
         if limit == 0 {
             return Err(StoreError::Misuse("a page without members"));
         }
-        let span = index_span!("list");
         let arguments = index::list_arguments(&self.0.offset, after, limit);
-        let run = self.0.connections.run::<Vec<Bytes>>(&script::INDEX_LIST, index::keys(index), arguments);
-        let answer = run.instrument(span.clone()).await.and_then(index::page);
-        note(&span, &answer, |_| "listed");
-        answer
+        let rows: Vec<Bytes> = self.0.connections.run(&script::INDEX_LIST, index::keys(index), arguments).await?;
+        index::page(rows)
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {

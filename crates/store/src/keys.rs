@@ -59,6 +59,11 @@ impl Key {
         &self.0
     }
 
+    /// The kind of record, the second segment: `access` of `oauth:access:..`. All that a span may know of a key.
+    pub fn kind(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+
     /// What a Redis Cluster hashes: the text between the first `{` and the next `}`, or the whole key.
     pub fn slot(&self) -> &str {
         self.0

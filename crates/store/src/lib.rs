@@ -8,7 +8,8 @@
 //!    service starts again at 1.
 //!
 //! A record's version is the id of the commit that wrote it. A commit whose reply was lost can therefore be sent again:
-//! when the batch's first put already bears this commit's id the answer is `Committed`, and nothing happens twice.
+//! when the batch's first put is there and already bears this commit's id the answer is `Committed`, and nothing happens
+//! twice. (A first put that has expired meanwhile is absent, here as everywhere.)
 //!
 //! Expiry is judged by the `expires_at` of the record against the store's clock, at read and in preconditions alike; a
 //! backend's own expiry (a Redis TTL) only collects garbage.
@@ -24,8 +25,10 @@ pub use grantd_core::Timestamp;
 
 pub mod codec;
 pub mod keys;
+mod traced;
 
 pub use keys::{Index, Key};
+pub use traced::Traced;
 
 /// The id of a commit, and so the version of every record it wrote. Random, chosen by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +63,15 @@ pub enum Precondition {
     Absent(Key),
 }
 
+impl Precondition {
+    /// The record it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Version(key, _) | Self::Absent(key) => key,
+        }
+    }
+}
+
 /// One record to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
@@ -80,10 +92,23 @@ pub struct Batch {
     pub preconditions: Vec<Precondition>,
     /// Written when they do. The first one tells whether this batch was committed already.
     pub puts: Vec<Put>,
-    /// Removed when they do; absent ones are fine.
+    /// Removed when they do, before the puts; absent ones are fine.
     pub deletes: Vec<Key>,
     /// Sent to every watcher once it is written (also when it is found to be written already).
     pub announce: Vec<Announcement>,
+}
+
+impl Batch {
+    /// Refuses keys of two slots. For stores: what no backend can promise, none lets pass.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let checked = self.preconditions.iter().map(Precondition::key);
+        let mut slots = checked.chain(self.puts.iter().map(|put| &put.key)).chain(&self.deletes).map(Key::slot);
+        let first = slots.next();
+        if slots.any(|slot| Some(slot) != first) {
+            return Err(StoreError::Misuse("keys of two slots in one batch"));
+        }
+        Ok(())
+    }
 }
 
 /// The answer to a commit.
@@ -113,7 +138,7 @@ pub enum Announcement {
 pub struct IndexPage {
     /// Members in ascending order.
     pub members: Vec<String>,
-    /// Pass it as `after` to go on; `None` on the last page.
+    /// Pass it as `after` to go on; `None` on the last page. A page may be short, or empty, and still not be the last.
     pub next: Option<String>,
 }
 
@@ -126,7 +151,7 @@ pub enum StoreError {
     /// A record cannot be read: damaged, or written by a newer grantd. Trying again will not help.
     #[error("the store holds a record that cannot be read: {0}")]
     Corrupt(String),
-    /// The request breaks the contract of this trait (keys of two slots in one batch, no put in a batch that needs one).
+    /// The request breaks the contract of this trait: keys of two slots in one batch, a page of zero members.
     #[error("the store was misused: {0}")]
     Misuse(&'static str),
 }
@@ -147,11 +172,11 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a member out of an index.
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError>;
 
-    /// Lists members after `after`, in ascending order, at most `limit`, without the expired ones.
+    /// Lists members after `after`, in ascending order, at most `limit` (at least 1), without the expired ones.
     async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError>;
 
     /// Announcements from now on, of every process that shares the store. An `Err` item says that some may have been
-    /// missed; the stream goes on.
+    /// missed; the stream goes on. Fails with `Unavailable` while announcements cannot be heard.
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError>;
 
     /// One cheap round trip that proves the store can be reached and read. For readiness.
