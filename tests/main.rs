@@ -3,6 +3,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
+//! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
@@ -23,6 +24,7 @@
     reason = "a test fails by panicking and says why"
 )]
 
+mod architecture;
 mod bad_input;
 mod binary;
 mod browser;

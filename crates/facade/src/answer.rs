@@ -3,7 +3,7 @@
 //! 1. Parameters are appended to the URI, `state` byte for byte, `iss` when configured.
 //! 2. The answer is a 302: callbacks are read with GET.
 //! 3. On plain-http localhost the session ends and its cookie is cleared in the same answer, because the browser would
-//!    bring it along to whatever listens on the other port (DESIGN §7).
+//!    bring it along to whatever listens on the other port.
 //!
 //! An error goes out as a redirect only to loopback and trusted hosts; everywhere else the person gets a page with a
 //! link, because anybody may register a redirect URI and this host must not redirect to it unasked.

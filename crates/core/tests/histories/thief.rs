@@ -76,7 +76,7 @@ proptest! {
         prop_assert_eq!(world.refresh(&pair.refresh, 2).answer.is_ok(), seconds < 30 * 24 * HOUR);
     }
 }
-/// The derivation of DESIGN, written again: what an attacker would compute.
+/// The derivation, written again: what an attacker would compute.
 fn derive(token: &RefreshToken, salt: &[u8; 32], kind: &str) -> [u8; 32] {
     let info =
         [b"grantd/1 ", kind.as_bytes(), token.grant_id.as_bytes(), &(token.generation + 1).to_be_bytes()].concat();

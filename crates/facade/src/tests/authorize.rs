@@ -1,4 +1,4 @@
-//! CLIENTS.md requirements 29, 32-34, 36.
+//! The authorization endpoint, as real clients and people meet it.
 
 use grantd_proto::error;
 use http::Request;

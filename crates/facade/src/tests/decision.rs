@@ -1,4 +1,4 @@
-//! CLIENTS.md requirements 26, 31, 32 and DESIGN §7.
+//! Approve and deny: links that answer once, to a navigating browser of the session that asked.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

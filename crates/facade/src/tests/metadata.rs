@@ -1,4 +1,4 @@
-//! CLIENTS.md requirements 9, 13, 15-20.
+//! The authorization-server metadata: what real clients insist on.
 
 use http::Request;
 use serde_json::json;

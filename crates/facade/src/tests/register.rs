@@ -1,4 +1,4 @@
-//! CLIENTS.md requirements 21-27.
+//! Registration: what real clients send, and what breaks them.
 
 use grantd_proto::{error, v1};
 use http::Request;

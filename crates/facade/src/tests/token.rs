@@ -1,4 +1,4 @@
-//! CLIENTS.md requirements 37-40, 46.
+//! The token endpoint: how real clients authenticate, and what breaks them.
 
 use grantd_proto::{
     error,
