@@ -48,6 +48,18 @@ pub(crate) fn is_from_own_page(headers: &HeaderMap) -> bool {
 
 /// Whether the caller would rather have JSON than a page.
 pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
+    let (json, html) = wishes(headers);
+    json > html
+}
+
+/// Whether the caller asked for a page, and rather than for JSON.
+pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
+    let (json, html) = wishes(headers);
+    html > json
+}
+
+/// How much the caller wants JSON, and how much a page; 0 where `Accept` names neither.
+fn wishes(headers: &HeaderMap) -> (f32, f32) {
     let (mut json, mut html) = (0.0_f32, 0.0_f32);
     for range in headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')) {
         let mut parts = range.split(';').map(str::trim);
@@ -59,7 +71,7 @@ pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
             html = html.max(quality);
         }
     }
-    json > html
+    (json, html)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@
 //! 5. `approve` and `deny` send the person's answer to the client (`decision`, `answer`);
 //! 6. `token` exchanges codes and refresh tokens.
 //!
+//! `home` answers a person who opens the root, and what is not there.
+//!
 //! What they share: `form` reads parameters strictly, `client_auth` finds out who calls the token endpoint,
 //! `call` gives each RPC its deadline, `errors` maps what comes back, `pages` renders, `text` makes untrusted
 //! text fit to show, `browser` judges where a request came from, `cors` lets web clients in.
@@ -46,6 +48,7 @@ mod deny;
 mod destination;
 mod errors;
 mod form;
+mod home;
 mod metadata;
 mod pages;
 mod register;
@@ -84,7 +87,7 @@ pub struct FacadeResource {
     pub scopes: ScopeSet,
 }
 
-/// The facade's routes, with a fallback that answers 404 in JSON.
+/// The facade's routes, with a fallback: a page for people at the root, 404 in JSON elsewhere.
 ///
 /// Every endpoint is served at the root and, when the public URL has a path, below that path too: whether the proxy in
 /// front strips it does not matter. The remote address is read from [`axum::extract::ConnectInfo`] when it is there.
@@ -122,7 +125,7 @@ pub fn router(config: FacadeConfig, tokens: TokenServiceClient, identity: Identi
         router = router.without_v07_checks().nest(&app.base, endpoints);
     }
     router
-        .fallback(errors::unknown_path)
+        .fallback(home::fallback)
         .layer(map_response(errors::no_sniffing))
         // Outermost, so that nothing that runs here can take the connection down.
         .layer(CatchPanicLayer::custom(errors::panicked))

@@ -205,7 +205,8 @@ pub(crate) fn consent(
     render(app, StatusCode::OK, &page)
 }
 
-fn message(app: &App, status: StatusCode, title: &str, paragraphs: &[&str], detail: String) -> Response {
+/// A page that says one thing.
+pub(crate) fn message(app: &App, status: StatusCode, title: &str, paragraphs: &[&str], detail: String) -> Response {
     let paragraphs = paragraphs.iter().map(|text| (*text).to_owned()).collect();
     let page = MessagePage { style: STYLE, site: site(app), title, paragraphs, detail, link: None, button: None };
     render(app, status, &page)

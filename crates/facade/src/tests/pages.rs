@@ -191,3 +191,17 @@ async fn samples() {
     write("unknown.html", &unknown.get("/oauth/authorize?client_id=c").await);
     write("sign-out.html", &unknown.get("/oauth/sign-out").await);
 }
+
+#[tokio::test]
+async fn a_person_who_opens_the_root_is_told_what_to_do_and_a_program_is_not() {
+    let facade = facade(|_| panic!());
+    let page = facade.get_with("/", &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await;
+    assert_eq!(page.status, 200);
+    assert!(text(&page.body).contains("https://mcp.example.com/mcp"), "{}", page.body);
+    for accept in ["application/json", "*/*", "application/json, text/html;q=0.5"] {
+        let answer = facade.get_with("/", &[("accept", accept)]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "application/json"), "{accept}");
+    }
+    let elsewhere = facade.get_with("/.well-known/nothing", &[("accept", "text/html")]).await;
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.header("content-type")), (404, "application/json"));
+}
