@@ -11,6 +11,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `binary` | command line, configuration, start and stop |
 //! | `telemetry` | one trace per request, and no secret anywhere |
+//! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `clients` | real MCP clients that others wrote |
 //! | `browser` | a real Chromium |
@@ -35,4 +36,5 @@ mod outage;
 mod redis;
 mod refresh;
 mod telemetry;
+mod tls;
 mod upstreams;

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) config: String,
     /// More environment.
     pub(crate) env: Vec<(String, String)>,
+    /// Whether the halves know each other otherwise than by a service key.
+    pub(crate) keyless: bool,
 }
 
 /// One grantd: on the embedded store, or one token service and two facades on Redis.
@@ -142,7 +144,7 @@ pub(crate) async fn start(dir: &Path, role: &str, config: &str, port: u16, optio
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("GRANTD_OWNER_PASSWORD", PASSWORD)
-        .env("GRANTD_SERVICE_KEY", SERVICE_KEY)
+        .envs((!options.keyless).then_some(("GRANTD_SERVICE_KEY", SERVICE_KEY)))
         .envs(options.env.iter().cloned());
     Process::start(&name, &mut command)
 }

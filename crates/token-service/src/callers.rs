@@ -1,8 +1,9 @@
-//! Authenticates callers on a TCP listener by service key.
+//! Authenticates callers on a TCP listener, by service key or by the certificate of their connection.
 //!
 //! 1. [`CallerKeys`] holds the digest, name and role of every configured key.
 //! 2. [`AuthLayer`] reads `authorization: Bearer <key>`, finds the key in constant time, and puts the [`Caller`] into the
-//!    request. Without one the call is refused before any service sees it.
+//!    request. Without a key it takes the caller of the connection's certificate ([`CertifiedCaller`]). Without either the
+//!    call is refused before any service sees it; so is a wrong key, whatever the certificate.
 //!
 //! `grpc.health.v1.Health` alone is let through: an orchestrator's probe cannot send metadata, and the answer tells
 //! nothing but whether the service is up. In-process calls and the admin socket bring their caller along and do not pass
@@ -37,7 +38,12 @@ impl CallerKeys {
     }
 }
 
-/// Puts a [`Caller`] into every request that carries a known key; refuses the others.
+/// Who showed a client certificate on the connection of a request, as the listener found out. An extension of the request;
+/// what a caller sends cannot make one.
+#[derive(Debug, Clone, Default)]
+pub struct CertifiedCaller(pub Option<Caller>);
+
+/// Puts a [`Caller`] into every request of a known one; refuses the others.
 #[derive(Debug, Clone)]
 pub struct AuthLayer(CallerKeys);
 
@@ -87,20 +93,23 @@ where
             .and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "))
             .map(|(_, key)| key);
-        match key.and_then(|key| self.keys.find(key)) {
+        let caller = match key {
+            Some(key) => self.keys.find(key).cloned(),
+            None => request.extensions().get::<CertifiedCaller>().and_then(|certified| certified.0.clone()),
+        };
+        match caller {
             Some(caller) => {
-                let caller = caller.clone();
                 request.extensions_mut().insert(caller);
                 request.headers_mut().remove(http::header::AUTHORIZATION);
                 Either::Left(self.inner.call(request))
             }
             None => {
                 let reason = if key.is_some() { "unknown service key" } else { "no service key" };
-                tracing::warn!(event = "caller.refused", reason, "a gRPC call without a valid service key");
+                tracing::warn!(event = "caller.refused", reason, "a gRPC call without valid credentials");
                 let status = error::status(
                     Code::Unauthenticated,
                     "unauthenticated",
-                    "send a service key as authorization: Bearer <key>",
+                    "send a service key as authorization: Bearer <key>, or connect with a certificate that is configured",
                 );
                 Either::Right(ready(Ok(status.into_http())))
             }

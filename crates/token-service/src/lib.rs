@@ -40,7 +40,7 @@ mod transaction;
 mod verification;
 mod watch;
 
-pub use callers::{AuthLayer, CallerKeys};
+pub use callers::{AuthLayer, CallerKeys, CertifiedCaller};
 pub use owner::{OWNER, OwnerOutcome};
 
 use passwords::Passwords;

@@ -5,7 +5,7 @@ use crate::{config::Config, drain::Drain, error::Error, http, rpc};
 /// Runs until it is told to stop.
 pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
     let listener = http::server::bind(config.listen, "--listen").await?;
-    let app = http::app::router(config, rpc::remote::transport(config)?, &drain)?;
+    let app = http::app::router(config, rpc::remote::transport(config).await?, &drain)?;
     tracing::info!(
         event = "serving",
         public_url = %config.public_url,

@@ -22,7 +22,10 @@ pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
         // Watchers would keep their connections open.
         service.close();
     });
-    let served = rpc::server::serve(listener, routes, config.caller_keys(), drain.clone()).await;
+    let settings = &config.token_service;
+    let tls = settings.serves_tls().then(|| (settings.tls.files(), config.caller_names()));
+    let access = rpc::server::Access { keys: config.caller_keys(), tls };
+    let served = rpc::server::serve(listener, routes, access, drain.clone()).await;
     // A listener that failed takes the rest along.
     drain.begin();
     admin.await.map_err(Error::because("the admin socket failed"))?;

@@ -9,9 +9,10 @@ use grantd_oauth_types::{Scope, ScopeSet};
 use grantd_proto::Role;
 use grantd_telemetry::TelemetryConfig;
 use grantd_token_service::{CallerKeys, ServiceConfig};
+use rustls::pki_types::ServerName;
 
-use super::{Config, resources::Resource};
-use crate::error::Error;
+use super::{Config, resources::Resource, token_service::Caller};
+use crate::{error::Error, rpc::tls};
 
 impl Config {
     /// For the token service.
@@ -107,14 +108,21 @@ impl Config {
         })
     }
 
-    /// For the listener of the token service.
+    /// Who may call, by key.
     pub(crate) fn caller_keys(&self) -> CallerKeys {
+        let with_key = self.token_service.caller.iter().filter(|caller| !caller.key.expose().is_empty());
         CallerKeys::new(
-            self.token_service
-                .caller
-                .iter()
-                .map(|caller| (caller.name.clone(), Role::from(caller.role), caller.key.expose().to_owned())),
+            with_key.map(|caller| (caller.name.clone(), Role::from(caller.role), caller.key.expose().to_owned())),
         )
+    }
+
+    /// Who may call, by the name in a certificate. Names that are none were refused when the configuration was checked.
+    pub(crate) fn caller_names(&self) -> tls::Names {
+        let named = |caller: &Caller| {
+            let name = ServerName::try_from(caller.certificate.clone()?).ok()?;
+            Some((name, grantd_proto::Caller { name: caller.name.clone(), role: Role::from(caller.role) }))
+        };
+        self.token_service.caller.iter().filter_map(named).collect()
     }
 
     /// For logs and traces.

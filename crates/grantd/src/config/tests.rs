@@ -219,12 +219,31 @@ fn unsafe_listeners_are_refused_with_the_reason() {
         ),
         (String::new(), Purpose::Serve, "where is your MCP server?"),
         (format!("{key}{key}"), Purpose::TokenService, "two callers have the same key"),
+        (format!("[token_service.tls]\ncert_file = \"a\"\n{key}"), Purpose::TokenService, "go together"),
+        (
+            format!("[token_service]\nlisten = \"0.0.0.0:8081\"\ntls.ca_file = \"a\"\n{key}"),
+            Purpose::TokenService,
+            "in the clear",
+        ),
+        (format!("{key}certificate = \"a.example\""), Purpose::TokenService, "only with token_service.tls"),
+        (format!("{key}certificate = \"not a name\""), Purpose::TokenService, "write a DNS name"),
+        (
+            "[[token_service.caller]]\nname = \"a\"".to_owned(),
+            Purpose::TokenService,
+            "a service key has at least 32 characters",
+        ),
     ] {
         let error = read(&file, &[], &[], purpose).unwrap_err();
         assert!(error.contains(says), "{file}\n  says: {error}\n  not:  {says}");
     }
     let allowed = format!("[token_service]\nlisten = \"0.0.0.0:8081\"\ninsecure_plaintext = true\n{key}");
     read(&allowed, &[], &[], Purpose::TokenService).unwrap();
+    let with_tls = "[token_service]\nlisten = \"0.0.0.0:8081\"\n\
+        tls = { cert_file = \"a\", key_file = \"b\", ca_file = \"c\" }\n\
+        [[token_service.caller]]\nname = \"a\"\ncertificate = \"a.example\"";
+    let config = read(with_tls, &[], &[], Purpose::TokenService).unwrap();
+    assert_eq!(config.caller_names().len(), 1);
+    assert_eq!(config.caller_keys().find(b""), None, "a caller without a key is not known by an empty one");
 }
 
 #[test]

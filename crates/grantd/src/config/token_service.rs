@@ -1,8 +1,12 @@
 //! `[token_service]`: the gRPC service, where it is a process of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use grantd_proto::Role;
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -11,6 +15,7 @@ use super::{
     problems::Problems,
     values::{self, Secret},
 };
+use crate::rpc::tls::Files;
 
 /// Both ends of the connection between facade and token service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,8 @@ pub(crate) struct TokenService {
     pub(crate) url: String,
     /// `grantd facade`: the key it shows.
     pub(crate) key: Option<Secret>,
+    /// TLS between the two.
+    pub(crate) tls: Tls,
     /// Lets keys and tokens cross a network in the clear.
     pub(crate) insecure_plaintext: bool,
     /// `grantd token-service`: who may call.
@@ -37,8 +44,37 @@ pub(crate) struct Caller {
     pub(crate) name: String,
     /// What it may call.
     pub(crate) role: CallerRole,
-    /// The key.
+    /// The key; or
     pub(crate) key: Secret,
+    /// a DNS name in its certificate.
+    pub(crate) certificate: Option<String>,
+}
+
+/// PEM files for TLS, of either end.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tls {
+    /// The certificate that this end shows, and what leads to its issuer.
+    pub(crate) cert_file: Option<PathBuf>,
+    /// The key of that certificate.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Whose certificates this end accepts.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Tls {
+    /// What to read.
+    pub(crate) fn files(&self) -> Files {
+        Files { certificate: self.cert_file.clone(), key: self.key_file.clone(), roots: self.ca_file.clone() }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        problems.require(
+            self.cert_file.is_some() == self.key_file.is_some(),
+            "token_service.tls",
+            "cert_file and key_file go together: set both or none",
+        );
+    }
 }
 
 /// [`Role`], as it is written.
@@ -58,6 +94,7 @@ impl Default for TokenService {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8081),
             url: "http://127.0.0.1:8081".to_owned(),
             key: None,
+            tls: Tls::default(),
             insecure_plaintext: false,
             caller: Vec::new(),
         }
@@ -80,23 +117,47 @@ impl TokenService {
             }
             Purpose::TokenService => {
                 sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()));
-                self.caller.push(Caller { name: "service-key".to_owned(), role: CallerRole::Flow, key });
+                self.caller.push(Caller {
+                    name: "service-key".to_owned(),
+                    role: CallerRole::Flow,
+                    key,
+                    certificate: None,
+                });
             }
             Purpose::Facade | Purpose::Serve | Purpose::Demo | Purpose::Tool => {}
         }
     }
 
+    /// Whether gRPC is served with TLS.
+    pub(crate) fn serves_tls(&self) -> bool {
+        self.tls.cert_file.is_some()
+    }
+
     pub(super) fn check(&self, purpose: Purpose, problems: &mut Problems) {
+        self.tls.check(problems);
         let short = |key: &Secret| key.expose().len() < KEY_LENGTH;
         for (at, caller) in self.caller.iter().enumerate() {
             let path = format!("token_service.caller[{at}]");
             problems.require(!caller.name.is_empty(), format!("{path}.name"), "give the caller a name, for the log");
+            let no_key = caller.key.expose().is_empty();
             problems.require(
-                !short(&caller.key),
+                !short(&caller.key) || (no_key && caller.certificate.is_some()),
                 format!("{path}.key"),
                 format!("a service key has at least {KEY_LENGTH} characters; {MAKE_A_KEY}"),
             );
-            let again = self.caller.iter().take(at).any(|other| other.key == caller.key);
+            if let Some(name) = &caller.certificate {
+                problems.require(
+                    ServerName::try_from(name.as_str()).is_ok(),
+                    format!("{path}.certificate"),
+                    "write a DNS name (or an address) that stands in the caller's certificate",
+                );
+                problems.require(
+                    self.tls.ca_file.is_some() && self.serves_tls(),
+                    format!("{path}.certificate"),
+                    "certificates are looked at only with token_service.tls: set cert_file, key_file, and ca_file to the issuer of the callers' certificates",
+                );
+            }
+            let again = !no_key && self.caller.iter().take(at).any(|other| other.key == caller.key);
             problems.require(!again, format!("{path}.key"), "two callers have the same key; a key has one role");
         }
         match purpose {
@@ -107,9 +168,9 @@ impl TokenService {
                     format!("nobody could call: set GRANTD_SERVICE_KEY, or add a [[token_service.caller]] with name, role and key; {MAKE_A_KEY}"),
                 );
                 problems.require(
-                    self.listen.ip().is_loopback() || self.insecure_plaintext,
+                    self.listen.ip().is_loopback() || self.serves_tls() || self.insecure_plaintext,
                     "token_service.listen",
-                    "gRPC is served without TLS, so keys and tokens would cross the network in the clear: listen on 127.0.0.1, or set token_service.insecure_plaintext = true where the network itself is encrypted",
+                    "gRPC is served without TLS, so keys and tokens would cross the network in the clear: set token_service.tls, listen on 127.0.0.1, or set token_service.insecure_plaintext = true where the network itself is encrypted",
                 );
             }
             Purpose::Facade => self.check_client(problems),
@@ -119,7 +180,11 @@ impl TokenService {
 
     fn check_client(&self, problems: &mut Problems) {
         match &self.key {
-            None => problems.add("token_service.key", "set GRANTD_SERVICE_KEY to the key that the token service knows"),
+            None if self.url.starts_with("https://") && self.tls.cert_file.is_some() => {}
+            None => problems.add(
+                "token_service.key",
+                "set GRANTD_SERVICE_KEY to the key that the token service knows, or token_service.tls to a certificate that it knows",
+            ),
             Some(key) => problems.require(
                 key.expose().len() >= KEY_LENGTH && key.expose().bytes().all(|byte| byte.is_ascii_graphic()),
                 "token_service.key",

@@ -7,21 +7,28 @@ use std::time::Duration;
 
 use grantd_proto::{Transport, TransportError};
 use grantd_telemetry::GrpcClientTrace;
-use http::{HeaderValue, header::AUTHORIZATION};
-use tonic::transport::{ClientTlsConfig, Endpoint};
+use http::{HeaderValue, Uri, header::AUTHORIZATION};
+use tonic::transport::Endpoint;
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use crate::{
     config::{Config, Secret},
     error::Error,
+    rpc::tls,
 };
 
 /// The token service that the configuration names, with its service key.
-pub(crate) fn transport(config: &Config) -> Result<Transport, Error> {
+pub(crate) async fn transport(config: &Config) -> Result<Transport, Error> {
     let settings = &config.token_service;
-    let unusable = || Error::because(format!("token_service.url: {} cannot be used", settings.url));
-    let mut endpoint = Endpoint::from_shared(settings.url.clone())
-        .map_err(unusable())?
+    let what = || format!("token_service.url: {} cannot be used", settings.url);
+    let origin = settings.url.parse::<Uri>().map_err(Error::because(what()))?;
+    // The connector speaks TLS by itself; to the channel the address is a plain one, and requests name the real one.
+    let (address, is_tls) = match settings.url.strip_prefix("https://") {
+        Some(rest) => (format!("http://{rest}"), true),
+        None => (settings.url.clone(), false),
+    };
+    let endpoint = Endpoint::from_shared(address)
+        .map_err(Error::because(what()))?
         // Below the facade's deadline for a call: an address that swallows packets must not use it up.
         .connect_timeout(Duration::from_secs(2))
         .timeout(config.facade.call_timeout())
@@ -29,25 +36,29 @@ pub(crate) fn transport(config: &Config) -> Result<Transport, Error> {
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
-    if settings.url.starts_with("https://") {
-        endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots()).map_err(unusable())?;
-    }
-    let authorization = bearer(settings.key.as_ref())?;
+        .tcp_nodelay(true)
+        .origin(origin);
+    let channel = if is_tls {
+        endpoint.connect_with_connector_lazy(tls::connector(settings.tls.files()).await?)
+    } else {
+        endpoint.connect_lazy()
+    };
+    let authorization = settings.key.as_ref().map(bearer).transpose()?;
     let channel = ServiceBuilder::new()
         // Outermost: the span covers the wait for a connection.
         .layer(GrpcClientTrace)
         .map_request(move |mut request: http::Request<tonic::body::Body>| {
-            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            if let Some(authorization) = &authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            }
             request
         })
-        .service(endpoint.connect_lazy());
+        .service(channel);
     Ok(Transport::new(channel.map_err(TransportError::from)))
 }
 
-fn bearer(key: Option<&Secret>) -> Result<HeaderValue, Error> {
-    let key = key.map(Secret::expose).unwrap_or_default();
-    let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+fn bearer(key: &Secret) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
         .map_err(|_| Error::Usage("token_service.key: a service key has printable ASCII characters only".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
