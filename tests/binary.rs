@@ -5,6 +5,7 @@ use std::{
     process::{Output, Stdio},
 };
 
+use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::harness::{Client, Deployment, Options, Process, free_port, http};
@@ -232,4 +233,25 @@ async fn help_teaches() {
         assert!(stdout(&output).contains(says), "{args:?}: {}", stdout(&output));
     }
     assert!(!grantd(&[], &[], "").await.status.success());
+}
+
+/// What trusted proxies say of a client's address is believed, and nobody else.
+#[tokio::test]
+async fn a_clients_address_comes_from_trusted_proxies_only() {
+    for (config, address) in [("", "127.0.0.1"), ("[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n", "203.0.113.9")] {
+        let options = Options { config: config.to_owned(), ..Options::default() };
+        let mut deployment = Deployment::embedded(options).await;
+        let answer = http()
+            .post(format!("{}/oauth/register", deployment.issuer()))
+            .header("x-forwarded-for", "198.51.100.7, 203.0.113.9")
+            .json(&json!({"redirect_uris": ["http://localhost/cb"]}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 201);
+        deployment.processes[0].until_output("client.registered").await;
+        let logs = deployment.logs();
+        let line = logs.lines().find(|line| line.contains("client.registered")).unwrap();
+        assert!(line.contains(&format!("\"remote_address\":\"{address}\"")), "{line}");
+    }
 }

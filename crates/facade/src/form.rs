@@ -4,6 +4,8 @@
 //! differently are how checks are bypassed. A parameter that comes twice with one value is one parameter (Codex sends
 //! `resource` so); with two values the request is ambiguous and refused (RFC 6749 §3.1, §3.2).
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -12,6 +14,9 @@ use crate::errors::Failure;
 
 /// More parameters than any client sends; bounds the memory a body of `&a&a&a` takes.
 const MAX_PARAMS: usize = 256;
+
+/// How long a body may take. A few kilobytes, also over a bad line.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Parameters in the order they came.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,12 +101,13 @@ pub(crate) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     Params::parse(&bytes(body, limit).await?)
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes, while its sender is not too slow.
 pub(crate) async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
-    match Limited::new(body, limit).collect().await {
-        Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        Err(_) => Err(Failure::invalid_request("the request body ended early")),
+    match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+        Ok(Err(_)) => Err(Failure::invalid_request("the request body ended early")),
+        Err(_) => Err(Failure::invalid_request("the request body came too slowly")),
     }
 }
 
@@ -142,6 +148,16 @@ mod tests {
         assert!(Params::parse(b"a=\xff").is_err());
         assert!(Params::parse("a&".repeat(MAX_PARAMS + 1).as_bytes()).is_err());
         assert!(Params::parse("a&".repeat(MAX_PARAMS).as_bytes()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let trickle = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>("a"), ()))
+        });
+        let failure = bytes(Body::from_stream(trickle), 1000).await.unwrap_err();
+        assert_eq!(failure, Failure::invalid_request("the request body came too slowly"));
     }
 
     proptest! {

@@ -13,6 +13,6 @@ pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
         token_service = %config.token_service.url,
         "the facade listens on {}", config.listen
     );
-    http::server::serve(listener, app, drain).await;
+    http::server::serve(listener, app, config.http_limits(), drain).await;
     Ok(())
 }

@@ -24,6 +24,7 @@ pub(crate) struct Running {
     state: State,
     listener: tokio::net::TcpListener,
     app: axum::Router,
+    limits: http::server::Limits,
 }
 
 impl Running {
@@ -41,7 +42,7 @@ impl Running {
             resources = ?config.resource.iter().map(|resource| resource.path()).collect::<Vec<_>>(),
             "grantd is ready at {}", config.public_url
         );
-        Ok(Self { state, listener, app })
+        Ok(Self { state, listener, app, limits: config.http_limits() })
     }
 
     /// Serves, and stops in order.
@@ -54,7 +55,7 @@ impl Running {
             watched.begun().await;
             closing.close();
         });
-        http::server::serve(self.listener, self.app, drain).await;
+        http::server::serve(self.listener, self.app, self.limits, drain).await;
         admin.await.map_err(Error::because("the admin socket failed"))
     }
 }

@@ -12,7 +12,7 @@ use grantd_token_service::{CallerKeys, ServiceConfig};
 use rustls::pki_types::ServerName;
 
 use super::{Config, resources::Resource, token_service::Caller};
-use crate::{error::Error, rpc::tls};
+use crate::{error::Error, http::server::Limits, rpc::tls};
 
 impl Config {
     /// For the token service.
@@ -123,6 +123,11 @@ impl Config {
             Some((name, grantd_proto::Caller { name: caller.name.clone(), role: Role::from(caller.role) }))
         };
         self.token_service.caller.iter().filter_map(named).collect()
+    }
+
+    /// For the HTTP listener.
+    pub(crate) fn http_limits(&self) -> Limits {
+        Limits { proxies: self.http.proxies(), connections: self.http.max_connections }
     }
 
     /// For logs and traces.

@@ -19,6 +19,7 @@ mod build;
 mod environment;
 mod facade;
 mod gate;
+mod http;
 mod keys;
 mod load;
 mod log;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The one MCP server to protect, where no `[[resource]]` is configured.
     pub(crate) upstream: Option<String>,
+    /// The listener for clients and people.
+    pub(crate) http: http::Http,
     /// Where state is kept.
     pub(crate) store: store::Store,
     /// How long things live.
@@ -83,6 +86,7 @@ impl Default for Config {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DEFAULT_PORT),
             data_dir: PathBuf::from("./grantd-data"),
             upstream: None,
+            http: Default::default(),
             store: Default::default(),
             tokens: Default::default(),
             sign_in: Default::default(),
@@ -141,6 +145,7 @@ impl Config {
 
     /// Refuses what is wrong or unsafe, with the reason.
     fn check(&self, purpose: Purpose, problems: &mut Problems) {
+        self.http.check(problems);
         self.store.check(problems);
         self.tokens.check(problems);
         self.sign_in.check(problems);

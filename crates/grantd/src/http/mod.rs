@@ -1,7 +1,10 @@
-//! HTTP: the one application of a process ([`app`]), its probes ([`probes`]), the listener ([`server`]), and the end of
-//! open streams ([`streams`]).
+//! HTTP: the one application of a process ([`app`]), its probes ([`probes`]), the listener ([`server`]) and whose address a
+//! request has ([`address`]), and the end of open streams ([`streams`]).
 
+mod address;
 pub(crate) mod app;
 pub(crate) mod probes;
 pub(crate) mod server;
 pub(crate) mod streams;
+
+pub(crate) use address::TrustedProxies;

@@ -1,8 +1,12 @@
 //! The HTTP listener: connections with limits, and an orderly end.
 //!
+//! 1. A connection is accepted when there is a place for it; beyond that the kernel's backlog holds the rest.
+//! 2. Headers are bounded in number, size and time. Bodies are bounded by who reads them.
+//! 3. At the drain nothing more is accepted, and what is in flight has until the deadline.
+//!
 //! HTTP/1.1 only: TLS and HTTP/2 are the business of the proxy in front.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{body::Incoming, service::service_fn};
@@ -10,15 +14,29 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tower::ServiceExt as _;
 
+use super::TrustedProxies;
 use crate::{drain::Drain, error::Error};
 
 /// How long a client may take to send its headers, and an idle connection may stay.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Headers of a request; clients behind several proxies send some dozens.
 const MAX_HEADERS: usize = 100;
+/// All headers of a request together, in bytes. The longest come from authorization requests.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// What connections are served with.
+pub(crate) struct Limits {
+    /// Whose word is taken for a client's address.
+    pub(crate) proxies: TrustedProxies,
+    /// How many connections may be open.
+    pub(crate) connections: usize,
+}
 
 /// Listens, or says who does.
 pub(crate) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Error> {
@@ -34,13 +52,23 @@ pub(crate) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListen
 }
 
 /// Serves until the drain, then finishes what is in flight.
-pub(crate) async fn serve(listener: TcpListener, app: Router, drain: Drain) {
+pub(crate) async fn serve(listener: TcpListener, app: Router, limits: Limits, drain: Drain) {
     let graceful = GracefulShutdown::new();
+    let proxies = Arc::new(limits.proxies);
+    let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let mut begun = pin!(drain.clone().begun());
     loop {
+        let accept = async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((listener.accept().await?, place))
+        };
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, remote)) => connection(stream, remote, app.clone(), &graceful, drain.clone()),
+            accepted = accept => match accepted {
+                Ok(((stream, remote), place)) => {
+                    let ours = Connection { stream, remote, proxies: proxies.clone(), place };
+                    ours.serve(app.clone(), &graceful, drain.clone());
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only burn the processor.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -57,23 +85,40 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, drain: Drain) {
     }
 }
 
-fn connection(stream: TcpStream, remote: SocketAddr, app: Router, graceful: &GracefulShutdown, drain: Drain) {
-    // Streams of small events must not wait for each other.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(remote));
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(MAX_HEADERS);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        tokio::select! {
-            // Errors here are clients that went away, or that speak no HTTP.
-            ended = connection => if let Err(error) = ended { tracing::debug!(%error, "a connection ended early") },
-            () = drain.over() => {}
-        }
-    });
+struct Connection {
+    stream: TcpStream,
+    remote: SocketAddr,
+    proxies: Arc<TrustedProxies>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn serve(self, app: Router, graceful: &GracefulShutdown, drain: Drain) {
+        let Self { stream, remote, proxies, place } = self;
+        // Streams of small events must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            let client = proxies.client(remote, request.headers());
+            request.extensions_mut().insert(ConnectInfo(client));
+            let app = app.clone();
+            async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEADER_BYTES);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            tokio::select! {
+                // Errors here are clients that went away, or that speak no HTTP.
+                ended = connection => if let Err(error) = ended { tracing::debug!(%error, "a connection ended early") },
+                () = drain.over() => {}
+            }
+            drop(place);
+        });
+    }
 }
