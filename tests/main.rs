@@ -9,6 +9,7 @@
 //! | `refresh` | concurrency, overlap, replay |
 //! | `redis` | what an operator sees with `redis-cli` |
 //! | `outage` | Redis, TokenService or upstream away |
+//! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
@@ -26,6 +27,7 @@
 )]
 
 mod architecture;
+mod attack;
 mod bad_input;
 mod binary;
 mod browser;

@@ -51,9 +51,11 @@ impl RedirectUri {
         if text.len() > Self::MAX_LEN {
             return Err("a redirect URI may have at most 2048 bytes");
         }
-        // The URL standard strips these silently; what is shown, stored and sent must be the same text.
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
-            return Err("a redirect URI must not contain spaces, control characters or backslashes");
+        // The URL standard strips or repairs these silently; what is shown, stored and sent must be the same text.
+        if text.bytes().any(|b| !b.is_ascii_graphic() || b == b'\\') {
+            return Err(
+                "a redirect URI must be ASCII, without spaces, control characters or backslashes; percent-encode the rest",
+            );
         }
         let url = Url::parse(text).map_err(|_| "a redirect URI must be an absolute URI")?;
         if url.fragment().is_some() {
@@ -61,6 +63,9 @@ impl RedirectUri {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("a redirect URI must not have user information");
+        }
+        if matches!(url.scheme(), "https" | "http") && !has_plain_authority(text) {
+            return Err("a redirect URI must begin with https:// (or http://) and a host");
         }
         match url.scheme() {
             "https" if url.host().is_some() => {}
@@ -132,6 +137,13 @@ impl RedirectUri {
         }
         out
     }
+}
+
+/// Whether the authority stands where RFC 3986 has it, and names no user. The URL standard also takes `https:/host`,
+/// `https:host`, `https:///host` and `https://@host` for `https://host`.
+fn has_plain_authority(text: &str) -> bool {
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('@'))
 }
 
 /// Everything but the unreserved characters of RFC 3986.
