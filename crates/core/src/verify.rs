@@ -1,6 +1,7 @@
 //! May this access token call this resource? (RFC 6750 §3.1)
 //!
 //! 1. [`verify`] answers from the access record alone: the hot path.
+//!    [`grant`] answers for a stream that outlives its token.
 //! 2. [`first_use`] is written behind the answer, once per pair: the use proves that the pair arrived, so that a later
 //!    replay of the token before it is told from a lost reply.
 //! 3. [`repair`] covers a store that lost an acknowledged write: the access record is gone, but the head knows its digest
@@ -46,6 +47,40 @@ pub fn verify<'a>(
     Ok(record)
 }
 
+/// Decides whether a grant still stands, for who holds a stream of it open: the person and what they may have of its scope.
+pub fn grant<'a>(
+    policy: &Policy,
+    grant: Option<&Grant>,
+    client: Option<&Client>,
+    user: Option<&'a User>,
+    resource: &ResourceUri,
+    required: &ScopeSet,
+    now: Timestamp,
+) -> Result<(&'a User, ScopeSet), Denied> {
+    let grant =
+        grant.filter(|grant| grant.live().is_some() && now.is_before(grant.expires_at)).ok_or(Denied::Inactive)?;
+    let (user, scope) = rests_on(policy, grant, client, user).ok_or(Denied::Inactive)?;
+    if grant.resource != *resource {
+        return Err(Denied::WrongResource);
+    }
+    if !scope.contains_all(required) {
+        return Err(Denied::InsufficientScope(scope.union(required)));
+    }
+    Ok((user, scope))
+}
+
+/// What a grant rests on, if it is unchanged: the person, and what they may still have of its scope.
+fn rests_on<'a>(
+    policy: &Policy,
+    grant: &Grant,
+    client: Option<&Client>,
+    user: Option<&'a User>,
+) -> Option<(&'a User, ScopeSet)> {
+    client.filter(|client| client.id == grant.client_id && client.epoch == grant.client_epoch)?;
+    let user = user.filter(|user| user.subject == grant.subject && user.epoch == grant.user_epoch)?;
+    Some((user, still_granted(policy, grant, user)?))
+}
+
 /// Notes the first use of a pair. `None` when there is nothing to note.
 pub fn first_use(grant: Option<&Grant>, record: Option<&AccessRecord>, token: &AccessToken) -> Option<Change> {
     let (grant, record) = (grant?, record?);
@@ -69,14 +104,13 @@ pub fn repair(
     let grant = grant?;
     let ratchet = grant.live()?;
     ratchet.ahead_access.filter(|ahead| ahead.matches(&token.digest()))?;
-    client.filter(|client| client.id == grant.client_id && client.epoch == grant.client_epoch)?;
-    let user = user.filter(|user| user.subject == grant.subject && user.epoch == grant.user_epoch)?;
+    let (user, scope) = rests_on(policy, grant, client, user)?;
     let record = AccessRecord {
         generation: ratchet.generation.saturating_add(1),
         client_id: grant.client_id.clone(),
         identity: user.identity(),
         resource: grant.resource.clone(),
-        scope: still_granted(policy, grant, user)?,
+        scope,
         seen: true,
         expires_at: now.plus(policy.lifetimes.access).min(grant.expires_at),
     };

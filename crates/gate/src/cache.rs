@@ -1,8 +1,11 @@
 //! Positive answers of TokenService, for a few seconds.
 //!
-//! An answer is trusted for at most `cache_max_age`, counted from before its question was sent, and never beyond the
-//! token's own end. Questions about the same token are asked once. An answer is not kept when anything was revoked or
-//! superseded after its question was sent.
+//! 1. An answer is trusted for at most `cache_max_age`, counted from before its question was sent, and never beyond the
+//!    token's own end.
+//! 2. Announcements are counted. Each leaves a mark with its number at the grant, person or client that it is about, and
+//!    an answer whose question is older than such a mark is trusted no more. That holds for an answer that is still on its
+//!    way as well, and costs a few lookups, however many answers are kept.
+//! 3. Questions about the same token are asked once, whoever waits for the answer.
 
 use std::{
     sync::{
@@ -19,36 +22,67 @@ use tokio::time::Instant;
 /// What an answer is about: the token, and the resource by its place in the configuration (which fixes the scopes).
 pub(crate) type Question = (Digest, usize);
 
+/// Whom an announcement is about, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Concern {
+    Grant(String),
+    Subject(String),
+    Client(String),
+}
+
+impl Concern {
+    pub(crate) fn includes(&self, allowed: &TokenAllowed) -> bool {
+        match self {
+            Self::Grant(id) => *id == allowed.grant_id,
+            Self::Subject(id) => *id == allowed.subject,
+            Self::Client(id) => *id == allowed.client_id,
+        }
+    }
+}
+
 /// An answer and how long it may be trusted.
 #[derive(Clone)]
-pub(crate) struct Trusted {
-    pub(crate) allowed: Arc<TokenAllowed>,
+struct Trusted {
+    allowed: Arc<TokenAllowed>,
     until: Instant,
-    /// The count of announcements when the question was sent.
+    /// The number of announcements when the question was sent.
     asked_at: u64,
 }
+
+/// The number of the last announcement about each id.
+type Marks = moka::sync::Cache<String, u64>;
 
 pub(crate) struct Cache {
     answers: moka::future::Cache<Question, Trusted>,
     max_age: Duration,
     announcements: AtomicU64,
+    grants: Marks,
+    subjects: Marks,
+    clients: Marks,
 }
 
 impl Cache {
     pub(crate) fn new(max_age: Duration, entries: u64) -> Self {
-        let answers = moka::future::Cache::builder()
-            .max_capacity(entries)
-            .time_to_live(max_age.max(Duration::from_millis(1)))
-            .support_invalidation_closures()
-            .build();
-        Self { answers, max_age, announcements: AtomicU64::new(0) }
+        // A mark may go when every answer that it concerns has.
+        let marks = || moka::sync::Cache::builder().max_capacity(entries).time_to_live(max_age * 2).build();
+        Self {
+            answers: moka::future::Cache::builder()
+                .max_capacity(entries)
+                .time_to_live(max_age.max(Duration::from_millis(1)))
+                .build(),
+            max_age,
+            announcements: AtomicU64::new(0),
+            grants: marks(),
+            subjects: marks(),
+            clients: marks(),
+        }
     }
 
     /// The answer to a question: trusted, or asked for by `ask`. A refusal is the error.
     pub(crate) async fn answer<E, F>(
         &self,
         question: Question,
-        ask: impl FnOnce() -> F,
+        ask: impl Fn() -> F,
     ) -> Result<Arc<TokenAllowed>, Arc<E>>
     where
         E: Send + Sync + 'static,
@@ -57,29 +91,48 @@ impl Cache {
         if self.max_age.is_zero() {
             return ask().await.map(Arc::new).map_err(Arc::new);
         }
-        if let Some(trusted) = self.answers.get(&question).await {
-            if Instant::now() < trusted.until {
-                return Ok(trusted.allowed);
+        if let Some(kept) = self.answers.get(&question).await {
+            if self.is_trusted(&kept) {
+                return Ok(kept.allowed);
             }
             self.answers.invalidate(&question).await;
         }
-        let asking = async {
-            let (asked, asked_at) = (Instant::now(), self.announcements.load(Ordering::Acquire));
-            let allowed = ask().await?;
-            let left = Duration::from_secs(u64::try_from(allowed.expires_in).unwrap_or(0));
-            Ok(Trusted { allowed: Arc::new(allowed), until: asked + self.max_age.min(left), asked_at })
-        };
-        let trusted = self.answers.try_get_with(question, asking).await?;
-        if trusted.asked_at != self.announcements.load(Ordering::Acquire) {
-            self.answers.invalidate(&question).await;
+        let answered = self.answers.try_get_with(question, self.ask(&ask)).await?;
+        if self.is_current(&answered) {
+            return Ok(answered.allowed);
         }
-        Ok(trusted.allowed)
+        // Something was announced while it was on its way. Whoever waited for it may have come after that.
+        self.answers.invalidate(&question).await;
+        ask().await.map(Arc::new).map_err(Arc::new)
     }
 
-    /// Something was announced: forget the answers it concerns, and do not keep those that are on their way.
-    pub(crate) fn forget(&self, concerns: impl Fn(&TokenAllowed) -> bool + Send + Sync + 'static) {
-        self.announcements.fetch_add(1, Ordering::AcqRel);
-        // Fails only without `support_invalidation_closures`.
-        let _ = self.answers.invalidate_entries_if(move |_, trusted| concerns(&trusted.allowed));
+    async fn ask<E, F: Future<Output = Result<TokenAllowed, E>>>(&self, ask: impl Fn() -> F) -> Result<Trusted, E> {
+        let (asked, asked_at) = (Instant::now(), self.announcements.load(Ordering::Acquire));
+        let allowed = ask().await?;
+        let left = Duration::from_secs(u64::try_from(allowed.expires_in).unwrap_or(0));
+        Ok(Trusted { allowed: Arc::new(allowed), until: asked + self.max_age.min(left), asked_at })
+    }
+
+    fn is_trusted(&self, answer: &Trusted) -> bool {
+        Instant::now() < answer.until && self.is_current(answer)
+    }
+
+    /// Whether nothing was announced about it since its question.
+    fn is_current(&self, answer: &Trusted) -> bool {
+        let allowed = &answer.allowed;
+        [(&self.grants, &allowed.grant_id), (&self.subjects, &allowed.subject), (&self.clients, &allowed.client_id)]
+            .into_iter()
+            .all(|(marks, id)| marks.get(id).is_none_or(|mark| mark <= answer.asked_at))
+    }
+
+    /// Something was announced: answers to earlier questions about it are trusted no more.
+    pub(crate) fn forget(&self, concern: Concern) {
+        // Counted first: a question that is sent once the count has changed is answered by what the announcement is about.
+        let number = self.announcements.fetch_add(1, Ordering::AcqRel) + 1;
+        match concern {
+            Concern::Grant(id) => self.grants.insert(id, number),
+            Concern::Subject(id) => self.subjects.insert(id, number),
+            Concern::Client(id) => self.clients.insert(id, number),
+        }
     }
 }

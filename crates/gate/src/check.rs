@@ -63,7 +63,7 @@ async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Res
         );
     }
     match verify(&gate, at, resource, &token).await {
-        Ok(allowed) => proxy::forward(gate.clone(), at, path, request, allowed, token).await,
+        Ok(allowed) => proxy::forward(gate.clone(), at, path, request, allowed).await,
         Err(refused) => match &*refused {
             Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
             Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
@@ -73,7 +73,7 @@ async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Res
 }
 
 /// Asks whether a token may call a resource.
-pub(crate) async fn verify(
+async fn verify(
     gate: &Inner,
     at: usize,
     resource: &GateResource,
@@ -86,11 +86,33 @@ async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Resu
     let question = v1::VerifyTokenRequest {
         access_token: token.to_text(),
         resource: resource.identifier.as_str().to_owned(),
-        required_scopes: resource.required_scopes.iter().map(ToString::to_string).collect(),
+        required_scopes: required(resource),
     };
     let mut client = gate.tokens.clone();
-    let answered = tokio::time::timeout(gate.config.call_timeout, client.verify_token(question)).await;
-    let response = match answered {
+    verdict(gate, resource, client.verify_token(question)).await
+}
+
+/// Asks whether the grant of an open stream still stands.
+pub(crate) async fn verify_grant(gate: &Inner, resource: &GateResource, grant_id: &str) -> Result<(), Refused> {
+    let question = v1::VerifyGrantRequest {
+        grant_id: grant_id.to_owned(),
+        resource: resource.identifier.as_str().to_owned(),
+        required_scopes: required(resource),
+    };
+    let mut client = gate.tokens.clone();
+    verdict(gate, resource, client.verify_grant(question)).await.map(drop)
+}
+
+fn required(resource: &GateResource) -> Vec<String> {
+    resource.required_scopes.iter().map(ToString::to_string).collect()
+}
+
+async fn verdict(
+    gate: &Inner,
+    resource: &GateResource,
+    call: impl Future<Output = Result<tonic::Response<v1::VerifyTokenResponse>, tonic::Status>>,
+) -> Result<TokenAllowed, Refused> {
+    let response = match tokio::time::timeout(gate.config.call_timeout, call).await {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => {
             tracing::warn!(event = "gate.verify_failed", code = ?status.code(), "TokenService did not answer");

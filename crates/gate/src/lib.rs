@@ -40,8 +40,8 @@ pub struct GateConfig {
     pub cache_max_age: Duration,
     /// How many answers are kept.
     pub cache_entries: u64,
-    /// How often the token of an open stream is looked at again.
-    pub stream_recheck: Duration,
+    /// How long an open stream goes on without its grant being confirmed; it is asked for three times in that time.
+    pub stream_max_age: Duration,
     /// How long TokenService may take to answer.
     pub call_timeout: Duration,
     /// How long the upstream may take to start its answer.

@@ -73,5 +73,7 @@ pub(crate) fn routes(config: &GateConfig) -> Router {
         let answer = serve(request.method(), documents.get(path).cloned());
         async move { answer }
     });
-    Router::new().route(WELL_KNOWN, handler.clone()).route(&format!("{WELL_KNOWN}/{{*path}}"), handler)
+    [WELL_KNOWN.to_owned(), format!("{WELL_KNOWN}/"), format!("{WELL_KNOWN}/{{*path}}")]
+        .iter()
+        .fold(Router::new(), |router, path| router.route(path, handler.clone()))
 }

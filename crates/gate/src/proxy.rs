@@ -2,8 +2,8 @@
 //!
 //! 1. The body is bounded while it streams; a length that says too much is refused at once.
 //! 2. The upstream gets the method, the query, the headers that pass, and the person's identity.
-//! 3. Its answer streams back without buffering. A stream ends when its grant is revoked, when its token is found to be
-//!    no longer good, or when this process closes. A client that hangs up drops the upstream's request.
+//! 3. Its answer streams back without buffering. A stream ends when its grant is revoked or cannot be confirmed any
+//!    more, and when this process closes. A client that hangs up drops the upstream's request.
 //!
 //! What goes wrong at the upstream is a 502 that names no internals; its cause is logged, once.
 
@@ -18,7 +18,6 @@ use axum::{
     extract::Request,
     http::{Response, StatusCode, Uri, header, uri::PathAndQuery},
 };
-use grantd_oauth_types::AccessToken;
 use grantd_proto::v1::TokenAllowed;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{LengthLimitError, Limited};
@@ -27,6 +26,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{GateResource, Inner, answer, check, headers, streams::Registered};
@@ -48,7 +48,6 @@ pub(crate) async fn forward(
     path: &str,
     request: Request,
     allowed: Arc<TokenAllowed>,
-    token: AccessToken,
 ) -> Response<Body> {
     let Some(resource) = gate.resource(at) else { return answer::unavailable() };
     if request.headers().contains_key(header::UPGRADE) {
@@ -119,30 +118,32 @@ pub(crate) async fn forward(
     if !is_stream {
         return Response::from_parts(parts, Body::new(body));
     }
-    let registered = gate.streams.register(allowed);
-    tokio::spawn(recheck(gate.clone(), at, token, registered.cut.clone()));
+    let registered = gate.streams.register(allowed.clone());
+    tokio::spawn(confirm(gate.clone(), at, allowed, registered.cut.clone()));
     let ends = [gate.closing.clone(), registered.cut.clone()].map(|end| Box::pin(end.cancelled_owned()));
     Response::from_parts(parts, Body::new(Stream { body, ends, registered }))
 }
 
-/// Looks at the token of an open stream every now and then; ends when the stream does.
-async fn recheck(gate: Arc<Inner>, at: usize, token: AccessToken, cut: CancellationToken) {
-    let mut superseded = false;
+/// Asks every now and then whether the grant of an open stream still stands, and cuts a stream whose grant does not, or
+/// could not be confirmed for too long. Not for its token: that is superseded when the client refreshes, and a long call
+/// goes on.
+async fn confirm(gate: Arc<Inner>, at: usize, allowed: Arc<TokenAllowed>, cut: CancellationToken) {
+    let max_age = gate.config.stream_max_age;
+    let mut confirmed = Instant::now();
     loop {
         tokio::select! {
             () = cut.cancelled() => return,
             () = gate.closing.cancelled() => return,
-            () = tokio::time::sleep(gate.config.stream_recheck) => {}
+            () = tokio::time::sleep(max_age / 3) => {}
         }
         let Some(resource) = gate.resource(at) else { return };
-        match check::verify(&gate, at, resource, &token).await {
-            Ok(_) => superseded = false,
-            Err(refused) => match &*refused {
-                check::Refused::Unavailable => {}
-                // After a refresh the client goes on with the new token; a stream of the old one gets one more round.
-                check::Refused::Invalid | check::Refused::Scope(_) if superseded => return cut.cancel(),
-                check::Refused::Invalid | check::Refused::Scope(_) => superseded = true,
-            },
+        let asked = Instant::now();
+        let answer =
+            tokio::time::timeout_at(confirmed + max_age, check::verify_grant(&gate, resource, &allowed.grant_id));
+        match answer.await {
+            Ok(Ok(())) => confirmed = asked,
+            Ok(Err(check::Refused::Unavailable)) if asked.duration_since(confirmed) < max_age => {}
+            Ok(Err(_)) | Err(_) => return cut.cancel(),
         }
     }
 }
@@ -214,7 +215,7 @@ impl http_body::Body for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Ends the recheck.
+        // Ends the confirmations.
         self.registered.cut.cancel();
     }
 }

@@ -6,10 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use grantd_proto::v1::{TokenAllowed, WatchRevocationsRequest, revocation_event::Event};
+use grantd_proto::v1::{WatchRevocationsRequest, revocation_event::Event};
 use rand::TryRng as _;
 
-use crate::Inner;
+use crate::{Inner, cache::Concern};
 
 /// Three heartbeats.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -65,16 +65,16 @@ async fn listen(gate: &Inner) -> bool {
 }
 
 fn apply(gate: &Inner, event: Event) {
-    let revoked = |concerns: Arc<dyn Fn(&TokenAllowed) -> bool + Send + Sync>| {
-        let also = concerns.clone();
-        gate.cache.forget(move |allowed| concerns(allowed));
-        gate.streams.cut(|allowed| also(allowed));
+    let (concern, revoked) = match event {
+        Event::RevokedGrant(id) => (Concern::Grant(id), true),
+        Event::RevokedSubject(id) => (Concern::Subject(id), true),
+        Event::RevokedClient(id) => (Concern::Client(id), true),
+        // The grant lives on, and so do its streams.
+        Event::SupersededGrant(id) => (Concern::Grant(id), false),
+        Event::Heartbeat(_) => return,
     };
-    match event {
-        Event::RevokedGrant(id) => revoked(Arc::new(move |allowed| allowed.grant_id == id)),
-        Event::RevokedSubject(id) => revoked(Arc::new(move |allowed| allowed.subject == id)),
-        Event::RevokedClient(id) => revoked(Arc::new(move |allowed| allowed.client_id == id)),
-        Event::SupersededGrant(id) => gate.cache.forget(move |allowed| allowed.grant_id == id),
-        Event::Heartbeat(_) => {}
+    gate.cache.forget(concern.clone());
+    if revoked {
+        gate.streams.cut(|allowed| concern.includes(allowed));
     }
 }

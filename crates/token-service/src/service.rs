@@ -76,6 +76,13 @@ impl TokenService for Service {
         self.do_verify(require(request, Role::Verify)?).await.map(Response::new)
     }
 
+    async fn verify_grant(
+        &self,
+        request: Request<v1::VerifyGrantRequest>,
+    ) -> Result<Response<v1::VerifyTokenResponse>, Status> {
+        self.do_verify_grant(require(request, Role::Verify)?).await.map(Response::new)
+    }
+
     async fn introspect_token(
         &self,
         request: Request<v1::IntrospectTokenRequest>,

@@ -3,7 +3,8 @@
 //! 1. A token that does not parse is refused without asking the store.
 //! 2. One read answers the rest.
 //! 3. The first use of a pair is noted behind the answer: see `grantd_core::verify::first_use`.
-//! 4. Only a token that is not there costs a second read, of its grant: a store that lost a write may know it from ahead.
+//! 4. A stream that outlives its token is judged by its grant.
+//! 5. Only a token that is not there costs a second read, of its grant: a store that lost a write may know it from ahead.
 
 use grantd_core::{
     RecordKey,
@@ -11,7 +12,7 @@ use grantd_core::{
     records::{AccessRecord, Grant},
     verify::{self, Denied},
 };
-use grantd_oauth_types::{AccessToken, RefreshToken, ResourceUri, Scope, ScopeSet};
+use grantd_oauth_types::{AccessToken, GrantId, RefreshToken, ResourceUri, Scope, ScopeSet};
 use grantd_proto::v1::{self, token_denied::Reason, verify_token_response::Result as Verdict};
 use tonic::Status;
 
@@ -21,18 +22,27 @@ fn denied(reason: Reason, scope: String) -> v1::VerifyTokenResponse {
     v1::VerifyTokenResponse { result: Some(Verdict::Denied(v1::TokenDenied { reason: reason.into(), scope })) }
 }
 
+fn scopes(required: &[String]) -> Result<ScopeSet, Status> {
+    let parse = |scope: &String| {
+        Scope::parse(scope).ok_or_else(|| errors::invalid_request("required_scopes holds no scope tokens"))
+    };
+    required.iter().map(parse).collect()
+}
+
+fn refused(why: Denied) -> v1::VerifyTokenResponse {
+    match why {
+        Denied::Inactive => denied(Reason::Inactive, String::new()),
+        Denied::WrongResource => denied(Reason::WrongResource, String::new()),
+        Denied::InsufficientScope(union) => denied(Reason::InsufficientScope, union.to_string()),
+    }
+}
+
 impl Service {
     pub(crate) async fn do_verify(&self, sent: v1::VerifyTokenRequest) -> Result<v1::VerifyTokenResponse, Status> {
         let Some(token) = AccessToken::parse(&sent.access_token) else {
             return Ok(denied(Reason::Malformed, String::new()));
         };
-        let required = sent
-            .required_scopes
-            .iter()
-            .map(|scope| {
-                Scope::parse(scope).ok_or_else(|| errors::invalid_request("required_scopes holds no scope tokens"))
-            })
-            .collect::<Result<ScopeSet, _>>()?;
+        let required = scopes(&sent.required_scopes)?;
         let resource = ResourceUri::new(sent.resource);
         let grant_id = token.grant_id.to_string();
         let (loaded, record) = self.access_record(&token).await?;
@@ -54,10 +64,50 @@ impl Service {
                     })),
                 })
             }
-            Err(Denied::Inactive) => Ok(denied(Reason::Inactive, String::new())),
-            Err(Denied::WrongResource) => Ok(denied(Reason::WrongResource, String::new())),
-            Err(Denied::InsufficientScope(union)) => Ok(denied(Reason::InsufficientScope, union.to_string())),
+            Err(why) => Ok(refused(why)),
         }
+    }
+
+    pub(crate) async fn do_verify_grant(
+        &self,
+        sent: v1::VerifyGrantRequest,
+    ) -> Result<v1::VerifyTokenResponse, Status> {
+        let Some(id) = GrantId::parse(&sent.grant_id) else { return Ok(denied(Reason::Malformed, String::new())) };
+        let required = scopes(&sent.required_scopes)?;
+        let key = RecordKey::Grant(id);
+        let mut loaded = self.load(vec![key.clone()]).await?;
+        let Some(grant) = loaded.record::<Grant>(&key)? else { return Ok(refused(Denied::Inactive)) };
+        let client_key = RecordKey::Client(grant.client_id.clone());
+        let user_key = RecordKey::User(grant.username.clone());
+        self.load_more(&mut loaded, vec![client_key.clone(), user_key.clone()]).await?;
+        let (client, user) = (loaded.record(&client_key)?, loaded.record(&user_key)?);
+        let resource = ResourceUri::new(sent.resource);
+        let decided = verify::grant(
+            self.policy(),
+            Some(&grant),
+            client.as_ref(),
+            user.as_ref(),
+            &resource,
+            &required,
+            loaded.now,
+        );
+        let (user, scope) = match decided {
+            Ok(stands) => stands,
+            Err(why) => return Ok(refused(why)),
+        };
+        let identity = user.identity();
+        Ok(v1::VerifyTokenResponse {
+            result: Some(Verdict::Allowed(v1::TokenAllowed {
+                grant_id: sent.grant_id,
+                client_id: grant.client_id.to_string(),
+                subject: identity.subject,
+                username: identity.username,
+                email: identity.email,
+                groups: identity.groups,
+                scope: scope.to_string(),
+                expires_in: convert::remaining(loaded.now, grant.expires_at),
+            })),
+        })
     }
 
     /// The record of an access token, repaired when the store lost it.

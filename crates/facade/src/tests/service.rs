@@ -66,6 +66,7 @@ impl TokenService for Fake {
         delete_client(DeleteClientRequest) -> DeleteClientResponse;
         list_clients(ListClientsRequest) -> ListClientsResponse;
         verify_token(VerifyTokenRequest) -> VerifyTokenResponse;
+        verify_grant(VerifyGrantRequest) -> VerifyTokenResponse;
         introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
         revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
         get_grant(GetGrantRequest) -> Grant;

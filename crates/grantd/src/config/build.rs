@@ -100,7 +100,7 @@ impl Config {
             resources: self.resource.iter().map(resource).collect::<Result<_, Error>>()?,
             cache_max_age: self.gate.cache_max_age.0,
             cache_entries: 100_000,
-            stream_recheck: Duration::from_secs(30),
+            stream_max_age: Duration::from_secs(30),
             call_timeout: self.facade.call_timeout.0,
             upstream_timeout: self.gate.upstream_timeout.0,
             max_body: self.gate.max_body.0,

@@ -1,0 +1,190 @@
+//! How long an answer is trusted, and what ends that.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use grantd_proto::v1::{self, TokenAllowed, revocation_event::Event, token_denied::Reason};
+use tokio::sync::Semaphore;
+
+use crate::{
+    script::{MARKER, allow, deny, person},
+    support::{Running, config, listen, ok, token, until},
+};
+
+#[tokio::test]
+async fn an_answer_is_kept_for_its_token_and_its_resource() {
+    let mut config = config(&listen(ok).await);
+    let mut other = config.resources[0].clone();
+    other.identifier = config.public_url.resource("/other");
+    other.paths = vec!["/other".into()];
+    config.resources.push(other);
+    let running = Running::with(config).await;
+    for _ in 0..3 {
+        assert_eq!(running.status(1).await, 200);
+    }
+    assert_eq!(running.script.asked(), 1);
+    assert_eq!(running.status(2).await, 200);
+    assert_eq!(running.script.asked(), 2, "another token");
+    let elsewhere = running.request(reqwest::Method::POST, "/other").bearer_auth(token(1));
+    assert_eq!(elsewhere.send().await.unwrap().status(), 200);
+    assert_eq!(running.script.asked(), 3, "another resource");
+    assert!(running.script.questions()[2].resource.ends_with("/other"));
+}
+
+#[tokio::test]
+async fn refusals_and_failures_are_not_kept() {
+    let running = Running::before(ok).await;
+    running.script.tokens(|| deny(Reason::Inactive, ""));
+    assert_eq!(running.status(1).await, 401);
+    running.script.tokens(|| Err(tonic::Status::unavailable("")));
+    assert_eq!(running.status(1).await, 503);
+    running.script.tokens(|| allow(person()));
+    assert_eq!(running.status(1).await, 200, "a token that was just issued works at once");
+    assert_eq!(running.script.asked(), 3);
+}
+
+#[tokio::test]
+async fn with_no_age_every_call_asks() {
+    let mut config = config(&listen(ok).await);
+    config.cache_max_age = Duration::ZERO;
+    let running = Running::with(config).await;
+    for n in 1..4 {
+        assert_eq!(running.status(1).await, 200);
+        assert_eq!(running.script.asked(), n);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_trusted_beyond_its_age_or_its_token() {
+    // By age.
+    let mut aged = config(&listen(ok).await);
+    aged.cache_max_age = Duration::from_millis(30);
+    let running = Running::with(aged).await;
+    assert_eq!(running.status(1).await, 200);
+    running.script.tokens(|| deny(Reason::Inactive, ""));
+    while running.status(1).await == 200 {}
+    // By the end of the token, which comes first.
+    let running = Running::before(ok).await;
+    running.script.tokens(|| allow(TokenAllowed { expires_in: 0, ..person() }));
+    assert_eq!(running.status(1).await, 200);
+    running.script.tokens(|| deny(Reason::Inactive, ""));
+    assert_eq!(running.status(1).await, 401);
+}
+
+#[tokio::test]
+async fn one_question_at_a_time_about_one_token() {
+    let running = Arc::new(Running::before(ok).await);
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    running.script.tokens_later(move || {
+        let held = held.clone();
+        async move {
+            held.acquire().await.unwrap().forget();
+            allow(person())
+        }
+    });
+    let calls = join_all((0..20).map(|_| {
+        let running = running.clone();
+        tokio::spawn(async move { running.status(1).await })
+    }));
+    let script = running.script.clone();
+    let opened = tokio::spawn(async move {
+        until(|| script.asked() > 0).await;
+        gate.add_permits(100);
+    });
+    for status in calls.await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    opened.await.unwrap();
+    assert_eq!(running.script.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_announcement_ends_the_trust_in_what_it_concerns() {
+    let running = Running::before(ok).await;
+    let grant = |id: &str| Event::RevokedGrant(id.into());
+    for (event, concerns) in [
+        (grant("grant"), true),
+        (Event::SupersededGrant("grant".into()), true),
+        (Event::RevokedSubject("subject".into()), true),
+        (Event::RevokedClient("client".into()), true),
+        (grant("another"), false),
+        (Event::SupersededGrant("another".into()), false),
+        // An id of one kind is none of another.
+        (grant("subject"), false),
+        (Event::RevokedSubject("grant".into()), false),
+        (Event::RevokedClient("subject".into()), false),
+        (Event::Heartbeat(v1::Heartbeat::default()), false),
+    ] {
+        running.script.tokens(|| allow(person()));
+        assert_eq!(running.status(1).await, 200);
+        running.script.tokens(|| deny(Reason::Inactive, ""));
+        running.script.announce(event.clone());
+        // What comes after it is heard after it.
+        heard(&running).await;
+        assert_eq!(running.status(1).await, if concerns { 401 } else { 200 }, "{event:?}");
+    }
+}
+
+/// Announcements are heard in order, so when this one was, those before it were.
+async fn heard(running: &Running) {
+    assert_eq!(running.status(MARKER).await, 200);
+    let before = running.script.marked();
+    running.script.announce(Event::RevokedGrant("marker".into()));
+    while running.script.marked() == before {
+        assert_eq!(running.status(MARKER).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
+    let running = Arc::new(Running::before(ok).await);
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    running.script.tokens_later(move || {
+        let held = held.clone();
+        async move {
+            held.acquire().await.unwrap().forget();
+            allow(person())
+        }
+    });
+    let call = {
+        let running = running.clone();
+        tokio::spawn(async move { running.status(1).await })
+    };
+    let script = running.script.clone();
+    until(|| script.asked() == 1).await;
+    script.announce(Event::RevokedGrant("grant".into()));
+    heard(&running).await;
+    // The old answer arrives, and by now the token is no good.
+    script.tokens(|| deny(Reason::Inactive, ""));
+    gate.add_permits(1);
+    assert_eq!(call.await.unwrap(), 401);
+    assert_eq!(running.status(1).await, 401);
+}
+
+#[tokio::test]
+async fn announcements_about_others_keep_an_answer_that_is_on_its_way() {
+    let running = Arc::new(Running::before(ok).await);
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    running.script.tokens_later(move || {
+        let held = held.clone();
+        async move {
+            held.acquire().await.unwrap().forget();
+            allow(person())
+        }
+    });
+    let call = {
+        let running = running.clone();
+        tokio::spawn(async move { running.status(1).await })
+    };
+    let script = running.script.clone();
+    until(|| script.asked() == 1).await;
+    script.announce(Event::SupersededGrant("another".into()));
+    heard(&running).await;
+    gate.add_permits(1);
+    assert_eq!(call.await.unwrap(), 200);
+    assert_eq!(running.status(1).await, 200);
+    assert_eq!(script.asked(), 1);
+}

@@ -1,0 +1,11 @@
+//! The gate over real sockets, between a scripted TokenService and an upstream of the test's own.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod bearer;
+mod cache;
+mod forward;
+mod pages;
+mod script;
+mod streams;
+mod support;
