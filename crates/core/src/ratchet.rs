@@ -239,14 +239,24 @@ impl Ratchet {
         }
     }
 
-    /// Erases the salts of generations that nobody may need any more. The newest superseded one stays always: with it
-    /// a rotation whose reply was lost on the way from this service is answered again.
+    /// Notes that a token of generation `generation` was presented, so that its pair arrived.
+    #[must_use]
+    pub fn saw(&self, generation: u64, now: Timestamp, overlap: Duration) -> Self {
+        let mut next = Self { seen: self.seen.max(generation), ..self.clone() };
+        next.forget(now, overlap);
+        next
+    }
+
+    /// Erases the salts of generations that nobody may need any more: those that have left the overlap, once a later token
+    /// was presented. Until then the last one may be needed even without an overlap, by a rotation whose reply was lost on
+    /// the way from this service.
     fn forget(&mut self, now: Timestamp, overlap: Duration) {
         let newest = self.recent.last().map(|last| last.generation);
         let seen = self.seen;
         self.recent.retain(|old| {
-            let wanted = !overlap.is_zero() && (now.since(old.at) < overlap || old.generation >= seen);
-            wanted || Some(old.generation) == newest
+            let not_arrived = old.generation >= seen;
+            let in_overlap = now.since(old.at) < overlap;
+            in_overlap || (not_arrived && (!overlap.is_zero() || Some(old.generation) == newest))
         });
         let excess = self.recent.len().saturating_sub(MAX_RECENT);
         self.recent.drain(..excess);

@@ -111,7 +111,7 @@ pub fn refresh(
         Some(pair) => {
             // That this token came back proves that its own pair had arrived.
             let change = if ratchet.seen < token.generation {
-                note_seen(grant, ratchet, token.generation)
+                put_head(grant, ratchet.saw(token.generation, now, policy.lifetimes.refresh_overlap))
             } else {
                 Change::default()
             };
@@ -141,15 +141,11 @@ pub fn refresh(
     }
 }
 
-fn put_head(grant: &Grant, ratchet: Ratchet) -> Change {
+/// Writes a head whose chain changed.
+pub(crate) fn put_head(grant: &Grant, ratchet: Ratchet) -> Change {
     let key = RecordKey::Grant(grant.id);
     let head = Grant { state: GrantState::Live(ratchet), ..grant.clone() };
     Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Grant(Box::new(head)))], ..Change::default() }
-}
-
-/// Notes that generation `seen` arrived.
-pub(crate) fn note_seen(grant: &Grant, ratchet: &Ratchet, seen: u64) -> Change {
-    put_head(grant, Ratchet { seen: seen.max(ratchet.seen), ..ratchet.clone() })
 }
 
 fn contest(grant: &Grant, ratchet: &Ratchet) -> Change {

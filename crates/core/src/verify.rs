@@ -15,7 +15,7 @@ use crate::{
     policy::Policy,
     ratchet::Ratchet,
     records::{AccessRecord, Client, Grant, GrantState, User},
-    refresh::note_seen,
+    refresh::put_head,
     time::Timestamp,
 };
 
@@ -82,11 +82,17 @@ fn rests_on<'a>(
 }
 
 /// Notes the first use of a pair. `None` when there is nothing to note.
-pub fn first_use(grant: Option<&Grant>, record: Option<&AccessRecord>, token: &AccessToken) -> Option<Change> {
+pub fn first_use(
+    policy: &Policy,
+    grant: Option<&Grant>,
+    record: Option<&AccessRecord>,
+    token: &AccessToken,
+    now: Timestamp,
+) -> Option<Change> {
     let (grant, record) = (grant?, record?);
     let ratchet = grant.live().filter(|_| !record.seen)?;
     let key = RecordKey::Access(token.grant_id, token.digest());
-    let mut change = note_seen(grant, ratchet, record.generation);
+    let mut change = put_head(grant, ratchet.saw(record.generation, now, policy.lifetimes.refresh_overlap));
     change.unchanged.push(key.clone());
     change.puts.push((key, Record::Access(AccessRecord { seen: true, ..record.clone() })));
     Some(change)

@@ -154,7 +154,10 @@ impl Service {
             let loaded = service.load(keys.clone()).await?;
             let [grant, access] = keys.as_slice() else { return Ok(()) };
             let (grant, access) = (loaded.record(grant)?, loaded.record(access)?);
-            let Some(change) = verify::first_use(grant.as_ref(), access.as_ref(), &token) else { return Ok(()) };
+            let Some(change) = verify::first_use(service.policy(), grant.as_ref(), access.as_ref(), &token, loaded.now)
+            else {
+                return Ok(());
+            };
             // On a conflict the next use notes it.
             service.commit(&loaded, change, own_commit_id()?).await.map(|_| ())
         });

@@ -207,7 +207,9 @@ impl World {
     pub(crate) fn use_access(&mut self, pair: &Pair) {
         let key = RecordKey::Access(self.code.grant_id, pair.access.digest());
         let record: Option<AccessRecord> = record!(self, key, Access);
-        if let Some(change) = verify::first_use(self.grant().as_ref(), record.as_ref(), &pair.access) {
+        if let Some(change) =
+            verify::first_use(&self.policy, self.grant().as_ref(), record.as_ref(), &pair.access, self.now)
+        {
             self.commit(change, SETUP);
         }
     }

@@ -1,0 +1,10 @@
+//! The rules as tables: what each request comes to.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod authorization;
+mod exchange;
+mod fixture;
+mod people;
+mod refresh;
+mod registration;

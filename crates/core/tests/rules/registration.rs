@@ -1,0 +1,125 @@
+//! RFC 7591, and who a client is at the token endpoint.
+
+use grantd_core::{Change, RecordKey, register};
+use grantd_oauth_types::{ClientSecret, GrantType, OAuthErrorCode, Secret, TokenEndpointAuthMethod};
+
+use crate::fixture::{LOOPBACK, NOW, WEB, draw, policy, registration, secs};
+
+#[test]
+fn metadata_is_read_with_tolerance() {
+    use TokenEndpointAuthMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
+    for (method, read) in [
+        ("", ClientSecretBasic),
+        ("none", Public),
+        ("client_secret_basic", ClientSecretBasic),
+        ("client_secret_post", ClientSecretPost),
+    ] {
+        let (client, secret, _) =
+            register::register(&policy(), registration(&[LOOPBACK], method), NOW, &draw(1)).unwrap();
+        assert_eq!(client.metadata.token_endpoint_auth_method, read, "{method:?}");
+        assert_eq!(secret.is_some(), read != Public, "a secret for secret methods only: {method:?}");
+        assert_eq!(client.secret.is_some(), read != Public);
+    }
+    let both = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    for (grant_types, read) in [
+        (&[][..], both.clone()),
+        (&["authorization_code"], vec![GrantType::AuthorizationCode]),
+        (&["refresh_token", "authorization_code", "refresh_token"], both.clone()),
+        (&["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"], vec![GrantType::AuthorizationCode]),
+        // Nothing that is known is as good as nothing.
+        (&["implicit", "password"], both),
+    ] {
+        let mut sent = registration(&[LOOPBACK], "none");
+        sent.grant_types = grant_types.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(register::read_metadata(&policy(), sent).unwrap().grant_types, read, "{grant_types:?}");
+    }
+    let mut sent = registration(&[LOOPBACK], "none");
+    (sent.scope, sent.application_type) = (" openid  read mcp:x read".into(), "hologram".into());
+    let read = register::read_metadata(&policy(), sent).unwrap();
+    assert_eq!((read.scope.to_string().as_str(), read.application_type), ("read", None));
+}
+
+#[test]
+fn metadata_that_cannot_be_is_refused() {
+    use OAuthErrorCode::{InvalidClientMetadata, InvalidRedirectUri};
+    let long = "x".repeat(register::MAX_TEXT + 1);
+    let with = |change: &dyn Fn(&mut register::Registration)| {
+        let mut sent = registration(&[LOOPBACK, WEB], "none");
+        change(&mut sent);
+        sent
+    };
+    let many = |n: usize| (0..n).map(|n| format!("https://app.example/{n}")).collect::<Vec<_>>();
+    for (name, sent, code) in [
+        ("no redirect URI", with(&|sent| sent.redirect_uris.clear()), InvalidRedirectUri),
+        ("one bad among good", with(&|sent| sent.redirect_uris.push("http://a.example/".into())), InvalidRedirectUri),
+        ("too many", with(&|sent| sent.redirect_uris = many(register::MAX_REDIRECT_URIS + 1)), InvalidRedirectUri),
+        ("a method", with(&|sent| sent.token_endpoint_auth_method = "private_key_jwt".into()), InvalidClientMetadata),
+        ("a long name", with(&|sent| sent.client_name = long.clone()), InvalidClientMetadata),
+        ("a long home", with(&|sent| sent.client_uri = long.clone()), InvalidClientMetadata),
+        ("a long logo", with(&|sent| sent.logo_uri = long.clone()), InvalidClientMetadata),
+        ("long terms", with(&|sent| sent.tos_uri = long.clone()), InvalidClientMetadata),
+        ("a long policy", with(&|sent| sent.policy_uri = long.clone()), InvalidClientMetadata),
+        ("a long id", with(&|sent| sent.software_id = long.clone()), InvalidClientMetadata),
+        ("a long version", with(&|sent| sent.software_version = long.clone()), InvalidClientMetadata),
+        ("a long contact", with(&|sent| sent.contacts = vec![long.clone()]), InvalidClientMetadata),
+        ("many contacts", with(&|sent| sent.contacts = many(101)), InvalidClientMetadata),
+    ] {
+        let error = register::register(&policy(), sent, NOW, &draw(1)).unwrap_err();
+        assert_eq!(error.code, code, "{name}: {error}");
+    }
+    let most = with(&|sent| sent.redirect_uris = many(register::MAX_REDIRECT_URIS));
+    assert!(register::register(&policy(), most, NOW, &draw(1)).is_ok());
+}
+
+#[test]
+fn a_registration_is_new_its_own_and_repeatable() {
+    let register = |n| register::register(&policy(), registration(&[LOOPBACK], ""), NOW, &draw(n)).unwrap();
+    let (client, secret, change) = register(1);
+    assert_eq!(change.unchanged, [RecordKey::Client(client.id.clone())], "never over another");
+    assert_eq!(client.expires_at, NOW.plus(secs(365 * 24 * 3600)));
+    let (again, same, _) = register(1);
+    assert_eq!((again, same.map(|secret| secret.to_text())), (client.clone(), secret.as_ref().map(|s| s.to_text())));
+    let (other, another, _) = register(2);
+    assert_ne!(other.id, client.id);
+    assert_ne!(another.unwrap().to_text(), secret.unwrap().to_text());
+}
+
+#[test]
+fn a_client_is_who_has_its_secret() {
+    let (public, _, _) = register::register(&policy(), registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+    let (client, secret, _) = register::register(&policy(), registration(&[LOOPBACK], ""), NOW, &draw(2)).unwrap();
+    let secret = secret.unwrap().to_text();
+    let foreign = ClientSecret(Secret::new([9; 32])).to_text();
+    for (who, sent, good) in [
+        (Some(&client), secret.as_str(), true),
+        (Some(&client), "", false),
+        (Some(&client), "x", false),
+        (Some(&client), foreign.as_str(), false),
+        (Some(&client), &secret[..secret.len() - 1], false),
+        (Some(&public), "", true),
+        (Some(&public), "stray", true),
+        (None, "", false),
+        (None, secret.as_str(), false),
+    ] {
+        let answer = register::authenticate(who, sent);
+        assert_eq!(answer.is_ok(), good, "{sent:?}");
+        assert!(answer.is_ok_and(|found| Some(found) == who) || !good);
+        if !good {
+            assert_eq!(register::authenticate(who, sent).unwrap_err().code, OAuthErrorCode::InvalidClient);
+        }
+    }
+}
+
+#[test]
+fn use_renews_a_registration_once_a_day() {
+    let (client, _, _) = register::register(&policy(), registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+    let day = 24 * 3600;
+    for (later, renews) in [(0, false), (day - 1, false), (day, true), (300 * day, true)] {
+        let change = register::renew(&policy(), &client, NOW.plus(secs(later)));
+        assert_eq!(change.is_some(), renews, "{later}");
+        if let Some(Change { puts, unchanged, .. }) = change {
+            assert_eq!(unchanged, [RecordKey::Client(client.id.clone())]);
+            assert_eq!(puts[0].1.expires_at(), Some(NOW.plus(secs(later + 365 * day))));
+        }
+    }
+}
