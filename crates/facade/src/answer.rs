@@ -34,8 +34,7 @@ pub(crate) fn location<'a>(
 
 /// Sends the browser to the client.
 pub(crate) async fn redirect(app: &App, location: &str, session: Option<&str>) -> Response {
-    // Bytes beyond ASCII may occur in what was registered; browsers read them as UTF-8.
-    let Ok(mut target) = HeaderValue::from_bytes(location.as_bytes()) else {
+    let Ok(mut target) = HeaderValue::from_str(location) else {
         return pages::failure(app, &Failure::Internal);
     };
     target.set_sensitive(true);

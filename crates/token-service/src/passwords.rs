@@ -53,8 +53,10 @@ impl Passwords {
             self.per_account.retain_recent();
             self.per_address.retain_recent();
         }
-        let account = self.per_account.check_key(&(username.to_owned(), address.to_owned())).is_ok();
-        if account && self.per_address.check_key(&address.to_owned()).is_ok() {
+        // The address first: who is refused here adds no account to the table.
+        if self.per_address.check_key(&address.to_owned()).is_ok()
+            && self.per_account.check_key(&(username.to_owned(), address.to_owned())).is_ok()
+        {
             return Ok(());
         }
         Err(error::status(Code::ResourceExhausted, "slow_down", "Too many attempts. Wait a minute and try again."))

@@ -1,0 +1,179 @@
+//! Taking back what was given: at once, and told to every watcher.
+
+use futures::StreamExt as _;
+use grantd_proto::{
+    Role,
+    v1::{self, revocation_event::Event},
+};
+
+use crate::support::{PASSWORD, Party, RESOURCE, Rig, reason};
+
+async fn grant_of(rig: &Rig, access: &str) -> String {
+    let question = v1::IntrospectTokenRequest { token: access.into() };
+    rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
+}
+
+async fn is_dead(rig: &Rig, party: &Party, pair: &v1::IssueTokenResponse) {
+    assert!(!rig.accepts(&pair.access_token).await);
+    let status = rig.issued(rig.refresh(party, &pair.refresh_token)).await.unwrap_err();
+    assert!(["invalid_grant", "invalid_client"].contains(&reason(&status).as_str()), "{status:?}");
+    for token in [&pair.access_token, &pair.refresh_token] {
+        let question = v1::IntrospectTokenRequest { token: token.clone() };
+        let answer = rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner();
+        assert_eq!(answer, v1::IntrospectTokenResponse::default(), "nothing but inactive");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_grant_ends_at_once_and_every_watcher_hears_of_it() {
+    let rig = Rig::new().await;
+    let (party, other) = (rig.party().await, rig.party().await);
+    let (pair, others) = (rig.pair(&party).await, rig.pair(&other).await);
+    let id = grant_of(&rig, &pair.access_token).await;
+    let mut admin = rig.tokens(Role::Admin);
+    let grant = admin.get_grant(v1::GetGrantRequest { grant_id: id.clone() }).await.unwrap().into_inner();
+    assert_eq!((grant.client_id.as_str(), grant.resource.as_str()), (party.client_id.as_str(), RESOURCE));
+    let watch = || async {
+        rig.tokens(Role::Verify).watch_revocations(v1::WatchRevocationsRequest {}).await.unwrap().into_inner()
+    };
+    let (mut one, mut two) = (watch().await, watch().await);
+    admin.revoke_grant(v1::RevokeGrantRequest { request_id: rig.id(), grant_id: id.clone() }).await.unwrap();
+    is_dead(&rig, &party, &pair).await;
+    assert!(rig.accepts(&others.access_token).await);
+    for watch in [&mut one, &mut two] {
+        while watch.next().await.unwrap().unwrap().event != Some(Event::RevokedGrant(id.clone())) {}
+    }
+    // A rotation is told as well.
+    rig.issued(rig.refresh(&other, &others.refresh_token)).await.unwrap();
+    while !matches!(one.next().await.unwrap().unwrap().event, Some(Event::SupersededGrant(_))) {}
+    let question = v1::VerifyGrantRequest { grant_id: id, resource: RESOURCE.into(), required_scopes: vec![] };
+    let answer = rig.tokens(Role::Verify).verify_grant(question).await.unwrap().into_inner().result.unwrap();
+    assert!(matches!(answer, v1::verify_token_response::Result::Denied(_)));
+}
+
+#[tokio::test]
+async fn a_grant_stands_while_its_tokens_change() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let first = rig.pair(&party).await;
+    let grant_id = grant_of(&rig, &first.access_token).await;
+    rig.issued(rig.refresh(&party, &first.refresh_token)).await.unwrap();
+    rig.clock.advance(2 * 3600);
+    for (grant_id, resource, scopes, stands) in [
+        (grant_id.as_str(), RESOURCE, &[][..], true),
+        (grant_id.as_str(), RESOURCE, &["read"], true),
+        (grant_id.as_str(), RESOURCE, &["admin"], false),
+        (grant_id.as_str(), "https://other.example/mcp", &[], false),
+        ("AAAAAAAAAAAAAAAAAAAAAA", RESOURCE, &[], false),
+        ("x", RESOURCE, &[], false),
+    ] {
+        let question = v1::VerifyGrantRequest {
+            grant_id: grant_id.into(),
+            resource: resource.into(),
+            required_scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let answer = rig.tokens(Role::Verify).verify_grant(question).await.unwrap().into_inner().result.unwrap();
+        let allowed = matches!(answer, v1::verify_token_response::Result::Allowed(_));
+        assert_eq!(allowed, stands, "{grant_id} {resource} {scopes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_by_its_own_client_only() {
+    let rig = Rig::new().await;
+    let (party, thief) = (rig.party().await, rig.party().await);
+    let revoke = async |who: &Party, token: &str| {
+        let request = v1::RevokeTokenRequest {
+            request_id: rig.id(),
+            client: Some(v1::ClientAuthentication {
+                client_id: who.client_id.clone(),
+                ..v1::ClientAuthentication::default()
+            }),
+            token: token.into(),
+        };
+        rig.tokens(Role::Flow).revoke_token(request).await.unwrap();
+    };
+    for kind in ["access", "refresh"] {
+        let pair = rig.pair(&party).await;
+        let token = if kind == "access" { &pair.access_token } else { &pair.refresh_token };
+        revoke(&thief, token).await;
+        // Unknown tokens are no error (RFC 7009).
+        revoke(&party, "unknown").await;
+        assert!(rig.accepts(&pair.access_token).await, "{kind}");
+        revoke(&party, token).await;
+        is_dead(&rig, &party, &pair).await;
+    }
+}
+
+#[tokio::test]
+async fn deleting_a_client_or_a_person_ends_their_grants() {
+    for what in ["client", "user", "password"] {
+        let rig = Rig::new().await;
+        let party = rig.party().await;
+        let pair = rig.pair(&party).await;
+        let code = rig.code(&party).await;
+        let (mut tokens, mut identity) = (rig.tokens(Role::Admin), rig.identity(Role::Admin));
+        match what {
+            "client" => {
+                let request = v1::DeleteClientRequest { request_id: rig.id(), client_id: party.client_id.clone() };
+                tokens.delete_client(request).await.unwrap();
+            }
+            "user" => {
+                let request = v1::DeleteUserRequest { request_id: rig.id(), username: "owner".into() };
+                identity.delete_user(request).await.unwrap();
+            }
+            _ => {
+                let password = "another good password".to_owned();
+                let request = v1::SetPasswordRequest { request_id: rig.id(), username: "owner".into(), password };
+                identity.set_password(request).await.unwrap();
+            }
+        }
+        is_dead(&rig, &party, &pair).await;
+        let status = rig.issued(rig.exchange(&party, &code)).await.unwrap_err();
+        let expected = if what == "client" { "invalid_client" } else { "invalid_grant" };
+        assert_eq!(reason(&status), expected, "a code that was given before: {what}");
+        if what != "client" {
+            let session = v1::GetSessionRequest { session_secret: party.session.clone() };
+            assert_eq!(reason(&identity.get_session(session).await.unwrap_err()), "login_required");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_created_anew_inherits_nothing() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let pair = rig.pair(&party).await;
+    let mut identity = rig.identity(Role::Admin);
+    identity.delete_user(v1::DeleteUserRequest { request_id: rig.id(), username: "owner".into() }).await.unwrap();
+    let again = v1::CreateUserRequest {
+        request_id: rig.id(),
+        username: "owner".into(),
+        password: PASSWORD.into(),
+        groups: vec!["owner".into()],
+        ..v1::CreateUserRequest::default()
+    };
+    identity.create_user(again).await.unwrap();
+    is_dead(&rig, &party, &pair).await;
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let rig = Rig::new().await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..7 {
+        ids.insert(rig.register().await);
+    }
+    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListClientsRequest { page_size: 3, page_token };
+        let page = rig.tokens(Role::Admin).list_clients(request).await.unwrap().into_inner();
+        assert!(page.clients.len() <= 3);
+        seen.extend(page.clients.into_iter().map(|client| client.client_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, ids.into_iter().collect::<Vec<_>>());
+}
