@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
 use grantd_proto::v1::{self, TokenAllowed, revocation_event::Event, token_denied::Reason};
 use tokio::sync::Semaphore;
 
@@ -74,28 +73,18 @@ async fn an_answer_is_not_trusted_beyond_its_age_or_its_token() {
 #[tokio::test]
 async fn one_question_at_a_time_about_one_token() {
     let running = Arc::new(Running::before(ok).await);
-    let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    running.script.tokens_later(move || {
-        let held = held.clone();
-        async move {
-            held.acquire().await.unwrap().forget();
-            allow(person())
-        }
-    });
-    let calls = join_all((0..20).map(|_| {
-        let running = running.clone();
-        tokio::spawn(async move { running.status(1).await })
-    }));
-    let script = running.script.clone();
-    let opened = tokio::spawn(async move {
-        until(|| script.asked() > 0).await;
-        gate.add_permits(100);
-    });
-    for status in calls.await {
-        assert_eq!(status.unwrap(), 200);
+    let (first, gate) = on_its_way(&running).await;
+    let others: Vec<_> = (0..20)
+        .map(|_| {
+            let running = running.clone();
+            tokio::spawn(async move { running.status(1).await })
+        })
+        .collect();
+    until(|| running.arrived() == 21).await;
+    gate.add_permits(100);
+    for call in others.into_iter().chain([first]) {
+        assert_eq!(call.await.unwrap(), 200);
     }
-    opened.await.unwrap();
     assert_eq!(running.script.asked(), 1);
 }
 
@@ -136,9 +125,8 @@ async fn heard(running: &Running) {
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
-    let running = Arc::new(Running::before(ok).await);
+/// A call whose question has been asked and is not answered yet, and what lets the answer come.
+async fn on_its_way(running: &Arc<Running>) -> (tokio::task::JoinHandle<u16>, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let held = gate.clone();
     running.script.tokens_later(move || {
@@ -148,16 +136,20 @@ async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
             allow(person())
         }
     });
-    let call = {
-        let running = running.clone();
-        tokio::spawn(async move { running.status(1).await })
-    };
-    let script = running.script.clone();
-    until(|| script.asked() == 1).await;
-    script.announce(Event::RevokedGrant("grant".into()));
+    let calling = running.clone();
+    let call = tokio::spawn(async move { calling.status(1).await });
+    until(|| running.script.asked() > 0).await;
+    (call, gate)
+}
+
+#[tokio::test]
+async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
+    let running = Arc::new(Running::before(ok).await);
+    let (call, gate) = on_its_way(&running).await;
+    running.script.announce(Event::RevokedGrant("grant".into()));
     heard(&running).await;
     // The old answer arrives, and by now the token is no good.
-    script.tokens(|| deny(Reason::Inactive, ""));
+    running.script.tokens(|| deny(Reason::Inactive, ""));
     gate.add_permits(1);
     assert_eq!(call.await.unwrap(), 401);
     assert_eq!(running.status(1).await, 401);
@@ -166,25 +158,11 @@ async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
 #[tokio::test]
 async fn announcements_about_others_keep_an_answer_that_is_on_its_way() {
     let running = Arc::new(Running::before(ok).await);
-    let gate = Arc::new(Semaphore::new(0));
-    let held = gate.clone();
-    running.script.tokens_later(move || {
-        let held = held.clone();
-        async move {
-            held.acquire().await.unwrap().forget();
-            allow(person())
-        }
-    });
-    let call = {
-        let running = running.clone();
-        tokio::spawn(async move { running.status(1).await })
-    };
-    let script = running.script.clone();
-    until(|| script.asked() == 1).await;
-    script.announce(Event::SupersededGrant("another".into()));
+    let (call, gate) = on_its_way(&running).await;
+    running.script.announce(Event::SupersededGrant("another".into()));
     heard(&running).await;
     gate.add_permits(1);
     assert_eq!(call.await.unwrap(), 200);
     assert_eq!(running.status(1).await, 200);
-    assert_eq!(script.asked(), 1);
+    assert_eq!(running.script.asked(), 1);
 }

@@ -1,8 +1,14 @@
 //! A running gate, and an upstream that does what the test says.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::{Router, body::Body, extract::Request, http::Response};
+use axum::{Router, body::Body, extract::Request, http::Response, middleware::map_request};
 use futures::future::BoxFuture;
 use grantd_gate::{Gate, GateConfig, GateResource};
 use grantd_oauth_types::{AccessToken, GrantId, PublicUrl, ScopeSet, Secret};
@@ -51,6 +57,7 @@ pub(crate) struct Running {
     pub(crate) gate: Gate,
     pub(crate) script: Script,
     pub(crate) http: reqwest::Client,
+    arrived: Arc<AtomicUsize>,
 }
 
 impl Running {
@@ -72,12 +79,22 @@ impl Running {
         let gate = Gate::start(config, TokenServiceClient::new(transport));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = gate.router();
+        let arrived = Arc::<AtomicUsize>::default();
+        let counted = arrived.clone();
+        let router = gate.router().layer(map_request(move |request: Request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { request }
+        }));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let watched = script.clone();
         until(move || watched.is_watched()).await;
-        Self { base, gate, script, http }
+        Self { base, gate, script, http, arrived }
+    }
+
+    /// How many requests have arrived.
+    pub(crate) fn arrived(&self) -> usize {
+        self.arrived.load(Ordering::SeqCst)
     }
 
     /// A request without a token.
