@@ -1,7 +1,7 @@
 //! The store of one machine: a redb file.
 //!
-//! 1. [`EmbeddedStore::open`] creates or opens the file (`database`), refuses one that another process has or that a
-//!    newer grantd wrote (`schema`), and starts the one writer thread (`writer`).
+//! 1. [`EmbeddedStore::open`] creates or opens the file (`file`), refuses one that another process has, that is damaged
+//!    (`database`) or that a newer grantd wrote (`schema`), and starts the one writer thread (`writer`).
 //! 2. Reads run in the calling task, each in a read transaction of its own. They are a few lookups in cached pages, redb
 //!    lets them run beside the writer without waiting for its fsync, and a hop to a blocking thread would cost more
 //!    than the read. A listing visits a bounded number of rows for the same reason.
@@ -9,6 +9,8 @@
 //!    one fsync (`apply`), and answers when it is durable. Announcements are sent then, and not before.
 //! 4. The writer removes what has expired, in small transactions between the others (`sweep`).
 //! 5. When the last handle is dropped, the writer finishes the queue and ends; the drop waits for it.
+//! 6. After a write that failed, reads go on and the writer tries again by itself (`database`, over `disk`).
+//! 7. [`EmbeddedStore::backup`] copies one moment into a new file (`backup`).
 //!
 //! Not here: retries, and what the records mean. Two processes cannot share a file; for that there is Redis.
 
@@ -20,23 +22,29 @@ use futures::{StreamExt as _, stream::BoxStream};
 use grantd_store::{
     Announcement, Batch, CommitId, CommitOutcome, Entry, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp,
 };
-use redb::{ReadTransaction, ReadableDatabase as _};
+use redb::ReadTransaction;
 use tokio::{sync::broadcast, time::Instant};
 use tokio_stream::wrappers::BroadcastStream;
 
 mod apply;
+mod backup;
 mod clock;
 mod database;
+mod disk;
 mod error;
+mod file;
 mod schema;
 mod sweep;
 mod writer;
 
+pub use backup::Backup;
 pub use clock::{Clock, SystemClock};
-pub use error::OpenError;
+pub use error::{BackupError, OpenError};
 pub use writer::Stats;
 
 use database::Database;
+#[cfg(test)]
+use disk::Disk;
 use writer::{Change, Settings, Writer};
 
 /// How many announcements a watcher may be behind before some are lost to it, with an error in their place.
@@ -60,10 +68,9 @@ struct Inner {
 
 impl EmbeddedStore {
     /// Opens the file at `path`; creates it (mode 0600) and its folder (mode 0700) where they are missing. Blocks for
-    /// as long as that takes, which after a crash includes a check of the whole file.
+    /// as long as that takes, which includes a check of the whole file. A file that is refused is left as it is.
     pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let path = path.as_ref().to_owned();
-        Self::start(Database::open(move || database::open_file(&path))?, clock, Settings::default())
+        Self::start(file::open(path.as_ref())?, clock, Settings::default())
     }
 
     fn start(database: Database, clock: Arc<dyn Clock>, settings: Settings) -> Result<Self, OpenError> {
@@ -83,10 +90,20 @@ impl EmbeddedStore {
         self.0.writer.sweep().await
     }
 
-    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let database = self.0.database.current()?;
-        let answer = database.begin_read().map_err(redb::Error::from).and_then(|transaction| read(&transaction));
-        answer.map_err(|cause| error::store(&cause))
+    /// Copies what is committed, as of one moment, into a new file at `to`, which is opened like any other: the file
+    /// is complete and durable before it gets that name, and only its owner may read it. Refuses a name that is taken.
+    /// Writes and reads go on; the space that writes free is not used again before the copy is done. Blocks, so call it
+    /// where that is allowed.
+    pub fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
+        backup::take(&self.0.database, to)
+    }
+
+    fn read<T>(&self, read: impl FnMut(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let answer = self.0.database.read(read);
+        if answer.is_err() {
+            self.0.writer.try_out();
+        }
+        answer
     }
 }
 

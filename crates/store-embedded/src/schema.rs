@@ -15,7 +15,7 @@ use std::{ops::Bound, path::Path};
 use grantd_store::Index;
 use redb::{Range, ReadTransaction, ReadableDatabase as _, TableDefinition, TableError};
 
-use crate::error::OpenError;
+use crate::error::{self, OpenError};
 
 /// A record: version, expiry, value.
 pub(crate) type Row = (&'static [u8; 16], Option<u64>, &'static [u8]);
@@ -36,30 +36,40 @@ pub(crate) const FORMAT_KEY: &str = "format";
 /// brings older files up to it.
 pub(crate) const FORMAT: u64 = 1;
 
-/// Makes the tables of a new file; refuses a file of a newer format.
-pub(crate) fn prepare(database: &redb::Database, path: &Path) -> Result<(), OpenError> {
-    let found = read_format(database).map_err(|cause| unusable(path, &cause))?;
+/// Refuses what is no store, what a newer grantd wrote, and what lacks a table.
+pub(crate) fn check(database: &redb::Database, path: &Path) -> Result<(), OpenError> {
+    let found = read_format(database).map_err(|cause| error::reading(path, cause))?;
     match found {
+        Some(FORMAT) => has_tables(database).map_err(|cause| match cause {
+            redb::Error::TableDoesNotExist(_) => error::damaged(path, cause.to_string()),
+            cause => error::reading(path, cause),
+        }),
         Some(found) if found > FORMAT => Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT }),
-        Some(_) => Ok(()),
-        None => create(database).map_err(|cause| unusable(path, &cause)),
+        Some(found) => Err(error::damaged(path, format!("it says that its format is {found}"))),
+        None => Err(error::not_a_store(path, "it is a database of another program, or one that was never begun")),
     }
-}
-
-fn unusable(path: &Path, cause: &redb::Error) -> OpenError {
-    OpenError::Unusable { path: path.to_owned(), cause: cause.to_string() }
 }
 
 fn read_format(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
     let transaction = database.begin_read()?;
     match transaction.open_table(META) {
         Ok(meta) => Ok(meta.get(FORMAT_KEY)?.map(|format| format.value())),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => Ok(None),
         Err(cause) => Err(cause.into()),
     }
 }
 
-fn create(database: &redb::Database) -> Result<(), redb::Error> {
+fn has_tables(database: &redb::Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_read()?;
+    transaction.open_table(RECORDS)?;
+    transaction.open_table(RECORD_EXPIRY)?;
+    transaction.open_table(MEMBERS)?;
+    transaction.open_table(MEMBER_EXPIRY)?;
+    Ok(())
+}
+
+/// Makes the tables of a new file.
+pub(crate) fn create(database: &redb::Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
     transaction.open_table(RECORDS)?;

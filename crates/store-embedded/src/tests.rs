@@ -1,17 +1,20 @@
-//! What needs more than the public surface: the writer's settings, and a disk that fails.
+//! What needs more than the public surface: the writer's settings, the tables, and a disk that fails.
 
-use std::{
-    fs::OpenOptions,
-    io,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::join_all;
-use grantd_store::{Precondition, Put};
-use redb::{StorageBackend, backends::FileBackend};
+use grantd_store::Put;
 use tempfile::TempDir;
 
 use super::*;
+
+mod backup;
+mod damage;
+mod group;
+mod model;
+mod platter;
+mod power;
+mod trouble;
 
 #[derive(Debug, Default)]
 struct Driven(AtomicU64);
@@ -25,8 +28,7 @@ impl Clock for Driven {
 fn open_with(folder: &TempDir, settings: Settings) -> (EmbeddedStore, Arc<Driven>) {
     let clock = Arc::new(Driven(AtomicU64::new(1_000_000)));
     let path = folder.path().join("grantd.redb");
-    let database = Database::open(move || database::open_file(&path)).unwrap();
-    (EmbeddedStore::start(database, clock.clone(), settings).unwrap(), clock)
+    (EmbeddedStore::start(file::open(&path).unwrap(), clock.clone(), settings).unwrap(), clock)
 }
 
 fn put(nth: u64, expires_at: Option<Timestamp>) -> Batch {
@@ -127,25 +129,6 @@ async fn a_full_queue_is_unavailable_at_once_and_the_rest_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_commits_share_few_fsyncs() {
-    let folder = TempDir::new().unwrap();
-    let (store, _) = open_with(&folder, Settings::default());
-    join_all((0..500).map(|nth| store.commit(put(nth, None)))).await.into_iter().for_each(|answer| {
-        assert_eq!(answer.unwrap(), CommitOutcome::Committed);
-    });
-    let stats = store.stats();
-    assert_eq!(stats.changes, 500);
-    assert!(stats.transactions <= 50, "{stats:?}");
-    // What changes nothing costs no fsync: a resend, a conflict.
-    let mut conflicts = put(1000, None);
-    conflicts.preconditions.push(Precondition::Absent(Key::raw("oauth:test:{1}")));
-    conflicts.puts[0].key = Key::raw("oauth:other:{1}");
-    assert_eq!(store.commit(put(7, None)).await.unwrap(), CommitOutcome::Committed);
-    assert_eq!(store.commit(conflicts).await.unwrap(), CommitOutcome::Conflict);
-    assert_eq!(store.stats().transactions, stats.transactions);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_last_handle_finishes_the_queue_and_frees_the_file() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open_with(&folder, Settings::default());
@@ -177,80 +160,6 @@ async fn a_watcher_that_lags_is_told() {
     }
     assert!(matches!(watch.next().await, Some(Err(StoreError::Unavailable(_)))));
     assert!(matches!(watch.next().await, Some(Ok(_))), "and it goes on");
-}
-
-/// A disk that fails while it is told to.
-#[derive(Debug)]
-struct Faulty {
-    file: FileBackend,
-    broken: Arc<AtomicBool>,
-}
-
-impl Faulty {
-    fn check(&self) -> io::Result<()> {
-        if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("no space left, says the test")) } else { Ok(()) }
-    }
-}
-
-impl StorageBackend for Faulty {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check()?;
-        self.file.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.check()?;
-        self.file.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.file.write(offset, data)
-    }
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_write_is_an_error_to_its_group_and_the_store_recovers() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("grantd.redb");
-    let broken = Arc::new(AtomicBool::new(false));
-    let (of_backend, clock) = (broken.clone(), Arc::new(Driven(AtomicU64::new(1_000_000))));
-    let database = Database::open(move || {
-        let unusable = |cause: String| OpenError::Unusable { path: path.clone(), cause };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        let file = FileBackend::new(file).unwrap();
-        let backend = Faulty { file, broken: of_backend.clone() };
-        let database =
-            redb::Builder::new().create_with_backend(backend).map_err(|cause| unusable(cause.to_string()))?;
-        schema::prepare(&database, &path)?;
-        Ok(database)
-    });
-    let store = EmbeddedStore::start(database.unwrap(), clock, Settings::default()).unwrap();
-    let mut watch = store.watch().await.unwrap();
-    store.commit(put(1, None)).await.unwrap();
-
-    broken.store(true, Ordering::SeqCst);
-    for answer in join_all((10..30).map(|nth| store.commit(put(nth, None)))).await {
-        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
-    }
-
-    broken.store(false, Ordering::SeqCst);
-    store.commit(put(2, None)).await.unwrap();
-    store.ping().await.unwrap();
-    let keys: Vec<_> = [1, 2, 10, 29].map(|nth| Key::raw(format!("oauth:test:{{{nth}}}"))).into();
-    let there: Vec<_> = store.get(&keys).await.unwrap().entries.iter().map(Option::is_some).collect();
-    assert_eq!(there, [true, true, false, false]);
-    for expected in ["1", "2"] {
-        let heard = watch.next().await.unwrap().unwrap();
-        assert_eq!(heard, Announcement::RevokedGrant(expected.into()), "nothing of what failed was announced");
-    }
 }
 
 #[test]

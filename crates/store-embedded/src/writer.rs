@@ -4,13 +4,13 @@
 //! 2. The thread takes what has queued up, applies each change in turn in one transaction, and commits it with one
 //!    fsync. While that runs the next group queues up, so the more callers, the fewer fsyncs each costs.
 //! 3. When it is durable, announcements go out and the callers are answered, in the order of the queue. When it fails,
-//!    every caller of the group gets the error, nothing was written, and the file is opened again.
+//!    every caller of the group gets the error; `database` sees to it that reading goes on and writing begins again.
 //! 4. Once a minute, and between groups, what has expired is swept.
+//! 5. A reader that failed asks for an empty transaction: it fails likewise, and what follows is as under 3.
 //!
 //! A group in which nothing was to be written costs no fsync.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -36,18 +36,19 @@ use crate::{
 };
 
 /// What the writer is asked to write.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Change {
     Commit(Batch),
     IndexAdd { index: Index, member: String, expires_at: Option<Timestamp> },
     IndexRemove { index: Index, member: String },
 }
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Job {
     Write(Change, Reply<CommitOutcome>),
     Sweep(Reply<u64>),
+    Try,
 }
 
 /// How the writer works. Only tests depart from the default.
@@ -93,6 +94,8 @@ pub(crate) struct Writer {
     queue: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     running: Arc<AtomicBool>,
+    /// Whether an empty transaction is waiting in the queue.
+    trying: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
 
@@ -106,7 +109,9 @@ impl Writer {
         let (queue, jobs) = mpsc::sync_channel(settings.queue);
         let counters = Arc::new(Counters::default());
         let running = Arc::new(AtomicBool::new(true));
-        let thread = Thread { database, clock, announcements, settings, counters: counters.clone() };
+        let trying = Arc::new(AtomicBool::new(false));
+        let thread =
+            Thread { database, clock, announcements, settings, counters: counters.clone(), trying: trying.clone() };
         let guard = Running(running.clone());
         let thread = std::thread::Builder::new()
             .name("grantd-writer".into())
@@ -115,7 +120,7 @@ impl Writer {
                 thread.run(&jobs);
             })
             .map_err(|cause| OpenError::Unusable { path: "a writer thread".into(), cause: cause.to_string() })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), running, counters })
+        Ok(Self { queue: Some(queue), thread: Some(thread), running, trying, counters })
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -136,6 +141,17 @@ impl Writer {
 
     pub(crate) async fn sweep(&self) -> Result<u64, StoreError> {
         self.ask(Job::Sweep).await
+    }
+
+    /// Lets the writer find out what is wrong with the file, and mend it. Does not wait.
+    pub(crate) fn try_out(&self) {
+        if !self.trying.swap(true, Ordering::AcqRel) {
+            let sent = self.queue.as_ref().is_some_and(|queue| queue.try_send(Job::Try).is_ok());
+            if !sent {
+                // Full of writes, which find out likewise.
+                self.trying.store(false, Ordering::Release);
+            }
+        }
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
@@ -173,12 +189,14 @@ impl Drop for Running {
     }
 }
 
-struct Thread {
+/// What the thread works with.
+pub(crate) struct Thread {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
     announcements: broadcast::Sender<Announcement>,
     settings: Settings,
     counters: Arc<Counters>,
+    trying: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -195,6 +213,10 @@ impl Thread {
                 match job {
                     Job::Write(change, reply) => group.push((change, reply)),
                     Job::Sweep(reply) => sweeps.push(reply),
+                    Job::Try => {
+                        self.trying.store(false, Ordering::Release);
+                        let _ = self.transaction(|_| Ok((false, ())));
+                    }
                 }
             }
             self.write(group);
@@ -210,7 +232,15 @@ impl Thread {
         }
     }
 
-    fn write(&self, group: Vec<(Change, Reply<CommitOutcome>)>) {
+    /// Without a thread: for tests that must know what happens when.
+    #[cfg(test)]
+    pub(crate) fn alone(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
+        let (announcements, settings) = (broadcast::channel(1).0, Settings::default());
+        Self { database, clock, announcements, settings, counters: Arc::default(), trying: Arc::default() }
+    }
+
+    /// One group, in one transaction.
+    pub(crate) fn write(&self, group: Vec<(Change, Reply<CommitOutcome>)>) {
         if group.is_empty() {
             return;
         }
@@ -245,7 +275,7 @@ impl Thread {
     }
 
     /// One pass.
-    fn sweep(&self) -> Result<u64, StoreError> {
+    pub(crate) fn sweep(&self) -> Result<u64, StoreError> {
         let swept = self.transaction(|tables| {
             let swept = tables.sweep(self.clock.now())?;
             Ok((swept > 0, swept))
@@ -265,39 +295,19 @@ impl Thread {
         }
     }
 
-    /// Runs `work`, which answers whether it wrote anything, in a transaction. After an error, or a panic in the
-    /// database, nothing was written and the file is opened again.
+    /// Runs `work`, which answers whether it wrote anything, in a transaction.
     fn transaction<T>(
         &self,
         work: impl FnOnce(&mut Tables<'_>) -> Result<(bool, T), redb::Error>,
     ) -> Result<T, StoreError> {
-        let attempt = || -> Result<T, StoreError> {
-            // Closed by an earlier failure: perhaps its cause is gone.
-            let database = match self.database.current() {
-                Ok(database) => database,
-                Err(_) => {
-                    self.database.reopen().map_err(|cause| StoreError::Unavailable(cause.to_string()))?;
-                    self.database.current()?
-                }
-            };
-            self.run_transaction(&database, work).map_err(|cause| error::store(&cause))
-        };
-        let answer = catch_unwind(AssertUnwindSafe(attempt))
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the database failed".into())));
-        if let Err(error) = &answer {
-            tracing::error!(event = "store.write_failed", cause = %error, "a write failed; opening the file again");
-            if let Err(cause) = self.database.reopen() {
-                tracing::error!(event = "store.reopen_failed", %cause, "the file cannot be opened again yet");
-            }
-        }
-        answer
+        self.database.write(|database| self.run_transaction(database, work))
     }
 
     fn run_transaction<T>(
         &self,
         database: &redb::Database,
         work: impl FnOnce(&mut Tables<'_>) -> Result<(bool, T), redb::Error>,
-    ) -> Result<T, redb::Error> {
+    ) -> Result<(bool, T), redb::Error> {
         let mut transaction = database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         let (wrote, answer) = {
@@ -310,6 +320,6 @@ impl Thread {
         } else {
             transaction.abort()?;
         }
-        Ok(answer)
+        Ok((wrote, answer))
     }
 }
