@@ -19,7 +19,8 @@ async fn keys_times_to_live_and_no_secret() {
     let deployment = Deployment::distributed(Options::default()).await;
     let redis = deployment.redis.as_ref().unwrap();
     let client = Client::register(deployment.issuer()).await;
-    assert!((365 * DAY - 60..=365 * DAY).contains(&ttl(&deployment, "oauth:client:*").await));
+    let unused = ttl(&deployment, "oauth:client:*").await;
+    assert!((7 * DAY - 60..=7 * DAY).contains(&unused), "{unused}");
 
     // Nothing is written before sign-in.
     let before = redis.keys("*").await;
@@ -44,6 +45,9 @@ async fn keys_times_to_live_and_no_secret() {
     assert!((3540..=3600).contains(&ttl(&deployment, "oauth:access:*").await));
     assert!((30 * DAY - 60..=30 * DAY).contains(&ttl(&deployment, "oauth:refresh:*").await));
     assert!((30 * DAY - 60..=30 * DAY).contains(&ttl(&deployment, "oauth:grant:*").await));
+
+    let used = ttl(&deployment, "oauth:client:*").await;
+    assert!((365 * DAY - 60..=365 * DAY).contains(&used), "{used}");
 
     let old = [redis.keys("oauth:access:*").await, redis.keys("oauth:refresh:*").await].concat();
     let second = pair(client.refresh(&first.refresh).await).await;

@@ -161,3 +161,33 @@ async fn nobody_grows_the_store_without_signing_in() {
     }
     assert_eq!(redis.keys("*").await, before);
 }
+
+#[tokio::test]
+async fn nobody_registers_without_end() {
+    let config = "[http]\ntrusted_proxies = [\"127.0.0.1\"]\n".to_owned();
+    let deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let register = async |address: &str| {
+        http()
+            .post(format!("{}/oauth/register", deployment.issuer()))
+            .header("x-forwarded-for", address)
+            .json(&json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}))
+            .send()
+            .await
+            .unwrap()
+    };
+    // A burst as large as a hosted client's is let in, and then there is an end.
+    let mut last = register("203.0.113.9").await;
+    let mut registered = 0;
+    while last.status() == StatusCode::CREATED && registered < 5000 {
+        registered += 1;
+        last = register("203.0.113.9").await;
+    }
+    assert!((300..5000).contains(&registered), "{registered}");
+    assert_eq!(last.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(last.headers().contains_key("retry-after"));
+    let body: Value = last.json().await.unwrap();
+    assert_eq!(body["error"], "temporarily_unavailable");
+    // Others are not concerned, and neither is anybody at the token endpoint.
+    assert_eq!(register("203.0.113.10").await.status(), StatusCode::CREATED);
+    Client::register(deployment.issuer()).await.pair().await;
+}

@@ -52,6 +52,8 @@ pub struct Lifetimes {
     pub request: Duration,
     /// Client registrations, from their last use.
     pub client: Duration,
+    /// Client registrations that were never used: anybody may register, so what nobody uses goes early.
+    pub unused_client: Duration,
     /// Sign-in sessions.
     pub session: Duration,
     /// How long a superseded refresh token still answers the current pair; zero is strict.
@@ -72,6 +74,7 @@ impl Default for Lifetimes {
             code: Duration::from_secs(600),
             request: Duration::from_secs(600),
             client: Duration::from_secs(365 * DAY),
+            unused_client: Duration::from_secs(7 * DAY),
             session: Duration::from_secs(12 * HOUR),
             refresh_overlap: Duration::from_secs(HOUR),
             access_drain: Duration::ZERO,

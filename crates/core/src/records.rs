@@ -20,7 +20,7 @@ pub struct Client {
     pub epoch: u64,
     /// When it registered.
     pub created_at: Timestamp,
-    /// When it was last renewed by use.
+    /// When it was last renewed by use; when it registered, if it never was.
     pub renewed_at: Timestamp,
     /// When the registration ends.
     pub expires_at: Timestamp,

@@ -140,7 +140,7 @@ pub fn register(
         epoch: 0,
         created_at: now,
         renewed_at: now,
-        expires_at: now.plus(policy.lifetimes.client),
+        expires_at: now.plus(policy.lifetimes.unused_client.min(policy.lifetimes.client)),
     };
     let change = Change {
         unchanged: vec![RecordKey::Client(id.clone())],
@@ -168,10 +168,11 @@ pub fn authenticate<'a>(client: Option<&'a Client>, secret: &str) -> Result<&'a 
     }
 }
 
-/// Renews a registration that is in use, at most once a day.
+/// Renews a registration that is in use: at its first use, and then at most once a day.
 pub fn renew(policy: &Policy, client: &Client, now: Timestamp) -> Option<Change> {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-    (now.since(client.renewed_at) >= DAY).then(|| {
+    let left = now.until(client.expires_at);
+    (left.saturating_add(DAY) <= policy.lifetimes.client).then(|| {
         let renewed = Client { renewed_at: now, expires_at: now.plus(policy.lifetimes.client), ..client.clone() };
         let key = RecordKey::Client(client.id.clone());
         Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(renewed))], ..Change::default() }

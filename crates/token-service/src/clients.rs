@@ -2,14 +2,15 @@
 
 use grantd_core::{Change, Event, Record, RecordKey, records::Client, register};
 use grantd_oauth_types::ClientId;
-use grantd_proto::v1;
+use grantd_proto::{error, v1};
 use grantd_store::Index;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     Service, convert, errors,
     events::{self, About},
     grants::Whose,
+    limits,
     transaction::draw,
 };
 
@@ -29,6 +30,15 @@ impl Service {
             .map_err(|error| errors::oauth(&error))?
             .0
             .id;
+        // Bursts from the shared addresses of hosted clients are normal. A caller that says no address is not limited.
+        if !sent.remote_address.is_empty() && !self.0.registrations.admits(&limits::network(&sent.remote_address)) {
+            tracing::warn!(target: "grantd::security", event = "client.registration_refused", remote_address = sent.remote_address);
+            return Err(error::status(
+                Code::ResourceExhausted,
+                "slow_down",
+                "too many registrations from this address; try again in a minute",
+            ));
+        }
         let key = RecordKey::Client(id.clone());
         let (now, client, secret) = self
             .transact(&draw, "register client", || async {

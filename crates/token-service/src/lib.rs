@@ -11,7 +11,13 @@
 //! Rules live in `grantd-core`, bytes and expiry in a [`Store`], HTTP in the facade and the gate. Who may open a
 //! connection is decided by [`callers`]; the services only look at the [`Caller`] that was put into the request.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use grantd_core::Policy;
 use grantd_proto::{
@@ -31,8 +37,10 @@ mod errors;
 mod events;
 mod grants;
 mod identity;
+mod limits;
 mod owner;
 mod passwords;
+mod recommit;
 mod roles;
 mod service;
 mod tokens;
@@ -62,6 +70,11 @@ struct Inner {
     store: Arc<dyn Store>,
     policy: Policy,
     passwords: Passwords,
+    /// Registrations by address.
+    registrations: limits::Limit<String>,
+    /// Revocations that may have to be committed again.
+    recent: recommit::Recent,
+    is_guarded: AtomicBool,
     /// Bounds the writes behind answers; what finds no place is left to the next use.
     background: Arc<tokio::sync::Semaphore>,
     closing: CancellationToken,
@@ -80,6 +93,9 @@ impl Service {
             store,
             policy: config.policy,
             passwords: Passwords::new(config.argon2_parallel),
+            registrations: limits::Limit::new(600, Duration::from_secs(1)),
+            recent: recommit::Recent::default(),
+            is_guarded: AtomicBool::new(false),
             background: Arc::new(tokio::sync::Semaphore::new(64)),
             closing: CancellationToken::new(),
         }))
@@ -87,8 +103,11 @@ impl Service {
 
     /// Everything that is served over gRPC: both services, `grpc.health.v1` and reflection. Each call of the two services
     /// needs a [`Caller`] in the extensions of its HTTP request. Must be called within a Tokio runtime: the health
-    /// status follows the store from now on.
+    /// status follows the store from now on, and revocations are guarded against a store that fails over.
     pub fn routes(&self) -> Routes {
+        if !self.0.is_guarded.swap(true, Ordering::AcqRel) {
+            tokio::spawn(self.clone().recommit_after_gaps());
+        }
         let (reporter, health) = tonic_health::server::health_reporter();
         let service = self.clone();
         tokio::spawn(async move {

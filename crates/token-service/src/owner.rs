@@ -5,7 +5,7 @@ use grantd_proto::v1;
 use grantd_store::Index;
 use tonic::Status;
 
-use crate::{Service, errors};
+use crate::{Service, tokens::own_request_id};
 
 /// The name of the first user.
 pub const OWNER: &str = "owner";
@@ -26,9 +26,7 @@ impl Service {
         if !self.page(&Index::users(), "", 1).await?.members.is_empty() {
             return Ok(OwnerOutcome::Exists);
         }
-        let mut request_id = vec![0; 32];
-        rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut request_id)
-            .map_err(|_| errors::defect("the system gave no randomness"))?;
+        let request_id = own_request_id()?;
         let created = self
             .do_create_user(v1::CreateUserRequest {
                 request_id,

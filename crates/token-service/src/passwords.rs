@@ -5,58 +5,48 @@
 //! 2. At most a few hashes are computed at once, each on a blocking thread; the rest wait in line for a bounded time.
 //! 3. An unknown user costs the same time as a wrong password.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use grantd_proto::error;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 use zeroize::Zeroizing;
 
-use crate::errors;
+use crate::{
+    errors,
+    limits::{self, Limit},
+};
 
 /// How long an attempt waits in line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Passwords {
     permits: Arc<Semaphore>,
-    per_account: DefaultKeyedRateLimiter<(String, String)>,
-    per_address: DefaultKeyedRateLimiter<String>,
+    per_account: Limit<(String, String)>,
+    per_address: Limit<String>,
     /// Verified against when there is no such user.
     decoy: tokio::sync::OnceCell<String>,
-}
-
-/// `n` at once, then one in every `seconds`.
-fn quota(n: u32, seconds: u64) -> Quota {
-    let burst = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    Quota::with_period(Duration::from_secs(seconds)).map_or(Quota::per_minute(burst), |quota| quota.allow_burst(burst))
 }
 
 impl Passwords {
     pub(crate) fn new(parallel: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(parallel.max(1))),
-            per_account: RateLimiter::keyed(quota(30, 3)),
-            per_address: RateLimiter::keyed(quota(100, 1)),
+            per_account: Limit::new(30, Duration::from_secs(3)),
+            per_address: Limit::new(100, Duration::from_secs(1)),
             decoy: tokio::sync::OnceCell::new(),
         }
     }
 
     /// Slows attempts on `username` from `address`.
     pub(crate) fn admit(&self, username: &str, address: &str) -> Result<(), Status> {
-        // Forgets who has been quiet long enough to be new again, before the tables grow large.
-        if self.per_account.len() > 10_000 || self.per_address.len() > 10_000 {
-            self.per_account.retain_recent();
-            self.per_address.retain_recent();
-        }
+        let network = limits::network(address);
         // The address first: who is refused here adds no account to the table.
-        if self.per_address.check_key(&address.to_owned()).is_ok()
-            && self.per_account.check_key(&(username.to_owned(), address.to_owned())).is_ok()
-        {
+        if self.per_address.admits(&network) && self.per_account.admits(&(username.to_owned(), network)) {
             return Ok(());
         }
         Err(error::status(Code::ResourceExhausted, "slow_down", "Too many attempts. Wait a minute and try again."))

@@ -79,7 +79,7 @@ impl Service {
             events::log(event, &about);
         }
         let (tokens, expires_in) = decided.answer.map_err(|error| errors::oauth(&error))?;
-        self.renew_behind(decided.client);
+        self.renew(decided.client).await;
         Ok(v1::IssueTokenResponse {
             access_token: tokens.pair.access.to_text(),
             token_type: "Bearer".to_owned(),
@@ -209,9 +209,11 @@ impl Service {
         loaded.record(&key)
     }
 
-    /// Renews a registration in use, behind the answer.
-    fn renew_behind(&self, client: Client) {
-        self.behind("renew client", move |service| async move {
+    /// Renews a registration in use. Its first use before the answer, because a registration that was never used goes
+    /// early; later ones behind it.
+    async fn renew(&self, client: Client) {
+        let is_first = client.renewed_at == client.created_at;
+        let renewal = move |service: Self| async move {
             let key = RecordKey::Client(client.id.clone());
             let loaded = service.load(vec![key.clone()]).await?;
             let Some(client) = loaded.record::<Client>(&key)? else { return Ok(()) };
@@ -220,7 +222,13 @@ impl Service {
             service.index(&grantd_store::Index::clients(), client.id.as_str(), Some(expires_at)).await?;
             // Somebody else may renew it just now; then there is nothing left to do.
             service.commit(&loaded, change, own_commit_id()?).await.map(|_| ())
-        });
+        };
+        if is_first {
+            // The tokens are issued; should this fail, the next use tries again.
+            let _: Result<(), Status> = renewal(self.clone()).await;
+        } else {
+            self.behind("renew client", renewal);
+        }
     }
 
     /// Writes behind an answer: bounded, and lost without harm.
@@ -268,12 +276,21 @@ impl Service {
     }
 }
 
+fn random<const N: usize>() -> Result<[u8; N], Status> {
+    let mut bytes = [0; N];
+    rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut bytes)
+        .map_err(|_| errors::defect("the system gave no randomness"))?;
+    Ok(bytes)
+}
+
 /// A commit id for a write that no request repeats.
 pub(crate) fn own_commit_id() -> Result<[u8; 16], Status> {
-    let mut id = [0; 16];
-    rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut id)
-        .map_err(|_| errors::defect("the system gave no randomness"))?;
-    Ok(id)
+    random()
+}
+
+/// A request id for what this process does by itself.
+pub(crate) fn own_request_id() -> Result<Vec<u8>, Status> {
+    random::<32>().map(Vec::from)
 }
 
 fn decided(

@@ -13,7 +13,7 @@ use grantd_store::{
 use tonic::Status;
 use tracing::instrument;
 
-use crate::{Service, errors};
+use crate::{Service, errors, recommit};
 
 /// How often a decision is made anew when others write the same records.
 const ATTEMPTS: u32 = 8;
@@ -63,6 +63,7 @@ impl Service {
     /// Commits a change that was decided on what is `loaded`.
     #[instrument(name = "commit", skip_all, fields(puts = change.puts.len(), deletes = change.deletes.len()))]
     pub(crate) async fn commit(&self, loaded: &Loaded, change: Change, id: [u8; 16]) -> Result<CommitOutcome, Status> {
+        let revoked = recommit::revoked(&change);
         let mut preconditions = Vec::with_capacity(change.unchanged.len());
         for key in &change.unchanged {
             let name = codec::key(key);
@@ -84,13 +85,17 @@ impl Service {
             deletes: change.deletes.iter().map(codec::key).collect(),
             announce: change.announce.iter().map(codec::announcement).collect(),
         };
-        match self.0.store.commit(batch.clone()).await {
-            Ok(outcome) => Ok(outcome),
+        let outcome = match self.0.store.commit(batch.clone()).await {
+            Ok(outcome) => outcome,
             Err(first) => {
                 tracing::debug!(cause = %first, "the outcome of a commit is unknown; sending it again");
-                self.0.store.commit(batch).await.map_err(|error| errors::store(&error))
+                self.0.store.commit(batch).await.map_err(|error| errors::store(&error))?
             }
+        };
+        if outcome == CommitOutcome::Committed {
+            self.0.recent.note(&revoked);
         }
+        Ok(outcome)
     }
 
     /// Runs `attempt` until its change is committed. An attempt loads, decides, and returns what it loaded, the change

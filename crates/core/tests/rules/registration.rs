@@ -1,6 +1,6 @@
 //! RFC 7591, and who a client is at the token endpoint.
 
-use grantd_core::{Change, RecordKey, register};
+use grantd_core::{Change, Record, RecordKey, register};
 use grantd_oauth_types::{ClientSecret, GrantType, OAuthErrorCode, Secret, TokenEndpointAuthMethod};
 
 use crate::fixture::{LOOPBACK, NOW, WEB, draw, policy, registration, secs};
@@ -76,7 +76,7 @@ fn a_registration_is_new_its_own_and_repeatable() {
     let register = |n| register::register(&policy(), registration(&[LOOPBACK], ""), NOW, &draw(n)).unwrap();
     let (client, secret, change) = register(1);
     assert_eq!(change.unchanged, [RecordKey::Client(client.id.clone())], "never over another");
-    assert_eq!(client.expires_at, NOW.plus(secs(365 * 24 * 3600)));
+    assert_eq!(client.expires_at, NOW.plus(secs(7 * 24 * 3600)), "until it is used");
     let (again, same, _) = register(1);
     assert_eq!((again, same.map(|secret| secret.to_text())), (client.clone(), secret.as_ref().map(|s| s.to_text())));
     let (other, another, _) = register(2);
@@ -111,11 +111,14 @@ fn a_client_is_who_has_its_secret() {
 }
 
 #[test]
-fn use_renews_a_registration_once_a_day() {
-    let (client, _, _) = register::register(&policy(), registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+fn the_first_use_renews_a_registration_and_then_once_a_day() {
+    let (unused, _, _) = register::register(&policy(), registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+    let Some(Change { puts, .. }) = register::renew(&policy(), &unused, NOW) else { unreachable!("its first use") };
+    let [(_, Record::Client(client))] = puts.as_slice() else { unreachable!("the client") };
     let day = 24 * 3600;
+    assert_eq!(client.expires_at, NOW.plus(secs(365 * day)));
     for (later, renews) in [(0, false), (day - 1, false), (day, true), (300 * day, true)] {
-        let change = register::renew(&policy(), &client, NOW.plus(secs(later)));
+        let change = register::renew(&policy(), client, NOW.plus(secs(later)));
         assert_eq!(change.is_some(), renews, "{later}");
         if let Some(Change { puts, unchanged, .. }) = change {
             assert_eq!(unchanged, [RecordKey::Client(client.id.clone())]);

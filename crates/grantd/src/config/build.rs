@@ -52,6 +52,7 @@ impl Config {
                 code: tokens.code_ttl.0,
                 request: tokens.request_ttl.0,
                 client: tokens.client_ttl.0,
+                unused_client: tokens.unused_client_ttl.0,
                 session: self.sign_in.session_ttl.0,
                 refresh_overlap: tokens.refresh_overlap.0,
                 access_drain: tokens.access_drain.0,

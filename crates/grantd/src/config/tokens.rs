@@ -19,6 +19,8 @@ pub(crate) struct Tokens {
     pub(crate) request_ttl: Lifetime,
     /// Client registrations, from their last use.
     pub(crate) client_ttl: Lifetime,
+    /// Client registrations that were never used.
+    pub(crate) unused_client_ttl: Lifetime,
     /// How long a superseded refresh token still answers the current pair.
     pub(crate) refresh_overlap: Lifetime,
     /// What the replay of a spent refresh token does.
@@ -48,6 +50,7 @@ impl Default for Tokens {
             code_ttl: Lifetime(rules.code),
             request_ttl: Lifetime(rules.request),
             client_ttl: Lifetime(rules.client),
+            unused_client_ttl: Lifetime(rules.unused_client),
             refresh_overlap: Lifetime(rules.refresh_overlap),
             on_replay: Replay::default(),
             access_drain: Lifetime(rules.access_drain),
@@ -103,6 +106,11 @@ impl Tokens {
             self.client_ttl >= self.refresh_ttl,
             "tokens.client_ttl",
             "a registration must live at least as long as a refresh token (tokens.refresh_ttl), else people are signed out early",
+        );
+        problems.require(
+            self.unused_client_ttl >= Lifetime::secs(3600) && self.unused_client_ttl <= self.client_ttl,
+            "tokens.unused_client_ttl",
+            "it must be between 1h and tokens.client_ttl: people take their time between adding a server and signing in",
         );
         if let Some(age) = self.grant_max_age {
             problems.require(age >= self.access_ttl, "tokens.grant_max_age", "it must be at least tokens.access_ttl");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream::BoxStream};
 use grantd_core::{Lifetimes, OnReplay, Policy, ResourcePolicy, ScopePolicy};
 use grantd_oauth_types::{CodeVerifier, ResourceUri, Scope, ScopeSet};
 use grantd_proto::{
@@ -22,6 +22,8 @@ use grantd_proto::{
 use grantd_store::{Announcement, Batch, CommitOutcome, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp};
 use grantd_store_embedded::{Clock, EmbeddedStore};
 use grantd_token_service::{Service, ServiceConfig, in_process};
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
 
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
@@ -46,14 +48,23 @@ impl Clock for TestClock {
 }
 
 /// How the next commits fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Faults {
+    /// Breaks the announcements, as a store does that fails over.
+    gaps: broadcast::Sender<()>,
     /// How many commits go well before one fails; far away unless a test says so.
     pub(crate) good: AtomicUsize,
     /// How many fail then.
     pub(crate) bad: AtomicUsize,
     /// Whether a failing commit happens all the same: its answer is lost.
     pub(crate) happens: AtomicUsize,
+}
+
+impl Faults {
+    fn new() -> Self {
+        let [good, bad, happens] = [0; 3].map(AtomicUsize::new);
+        Self { gaps: broadcast::channel(16).0, good, bad, happens }
+    }
 }
 
 struct Flaky(EmbeddedStore, Arc<Faults>);
@@ -89,7 +100,9 @@ impl Store for Flaky {
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {
-        self.0.watch().await
+        let gaps = BroadcastStream::new(self.1.gaps.subscribe());
+        let gaps = gaps.map(|_| Err(StoreError::Unavailable("the test says so".into())));
+        Ok(futures::stream::select(self.0.watch().await?, gaps).boxed())
     }
 
     async fn ping(&self) -> Result<Duration, StoreError> {
@@ -101,6 +114,8 @@ pub(crate) struct Rig {
     pub(crate) service: Service,
     pub(crate) clock: TestClock,
     pub(crate) faults: Arc<Faults>,
+    /// The store itself.
+    pub(crate) raw: EmbeddedStore,
     next: AtomicU32,
     _dir: tempfile::TempDir,
 }
@@ -132,12 +147,13 @@ impl Rig {
         };
         change(&mut policy);
         let dir = tempfile::tempdir().unwrap();
-        let (clock, faults) = (TestClock::default(), Arc::<Faults>::default());
+        let (clock, faults) = (TestClock::default(), Arc::new(Faults::new()));
         let store = EmbeddedStore::open(dir.path().join("grantd.redb"), Arc::new(clock.clone())).unwrap();
+        let raw = store.clone();
         let store: Arc<dyn Store> = Arc::new(Flaky(store, faults.clone()));
         let service = Service::new(store, ServiceConfig { policy, argon2_parallel: 2 });
         service.ensure_owner(PASSWORD.into()).await.unwrap();
-        Self { service, clock, faults, next: AtomicU32::new(1), _dir: dir }
+        Self { service, clock, faults, raw, next: AtomicU32::new(1), _dir: dir }
     }
 
     pub(crate) fn tokens(&self, role: Role) -> TokenServiceClient {
@@ -270,6 +286,11 @@ impl Rig {
 
     pub(crate) async fn accepts(&self, access: &str) -> bool {
         matches!(self.verify(access).await, Verdict::Allowed(_))
+    }
+
+    /// Announcements break off, and go on.
+    pub(crate) fn gap(&self) {
+        self.faults.gaps.send(()).unwrap();
     }
 
     /// From the `nth` commit on (0 is the next), `bad` commits fail; they happen all the same, or do not.

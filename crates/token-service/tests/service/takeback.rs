@@ -1,10 +1,13 @@
 //! Taking back what was given: at once, and told to every watcher.
 
 use futures::StreamExt as _;
+use grantd_oauth_types::AccessToken;
 use grantd_proto::{
     Role,
     v1::{self, revocation_event::Event},
 };
+
+use grantd_store::{Batch, CommitId, CommitOutcome, Key, Put, Store as _};
 
 use crate::support::{PASSWORD, Party, RESOURCE, Rig, reason};
 
@@ -76,6 +79,36 @@ async fn a_grant_stands_while_its_tokens_change() {
         let allowed = matches!(answer, v1::verify_token_response::Result::Allowed(_));
         assert_eq!(allowed, stands, "{grant_id} {resource} {scopes:?}");
     }
+}
+
+#[tokio::test]
+async fn a_revocation_that_a_failover_undid_is_committed_again() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let pair = rig.pair(&party).await;
+    let id = grant_of(&rig, &pair.access_token).await;
+    let access = AccessToken::parse(&pair.access_token).unwrap();
+    let keys = [Key::grant(&id), Key::access(&id, &access.digest().to_string())];
+    let before = rig.raw.get(&keys).await.unwrap();
+    let mut admin = rig.tokens(Role::Admin);
+    admin.revoke_grant(v1::RevokeGrantRequest { request_id: rig.id(), grant_id: id.clone() }).await.unwrap();
+    is_dead(&rig, &party, &pair).await;
+
+    // A replica is promoted that never heard of it.
+    let entries = before.entries.into_iter().zip(&keys);
+    let puts = entries.map(|(entry, key)| {
+        let entry = entry.unwrap();
+        Put { key: key.clone(), value: entry.value, expires_at: entry.expires_at }
+    });
+    let undo =
+        Batch { id: CommitId([9; 16]), preconditions: vec![], puts: puts.collect(), deletes: vec![], announce: vec![] };
+    assert_eq!(rig.raw.commit(undo).await.unwrap(), CommitOutcome::Committed);
+    assert!(rig.accepts(&pair.access_token).await);
+    rig.gap();
+    while rig.accepts(&pair.access_token).await {
+        tokio::task::yield_now().await;
+    }
+    is_dead(&rig, &party, &pair).await;
 }
 
 #[tokio::test]
