@@ -8,6 +8,7 @@
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
 //! | `redis` | what an operator sees with `redis-cli` |
+//! | `lifecycle` | one credential in many hands, lossy hops, thieves; the clock driven |
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
@@ -34,6 +35,7 @@ mod browser;
 mod clients;
 mod flow;
 mod harness;
+mod lifecycle;
 mod outage;
 mod redis;
 mod refresh;

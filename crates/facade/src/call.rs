@@ -1,4 +1,4 @@
-//! Calling the services: a deadline for each call, one retry, request ids, and the log of what failed.
+//! Calling the services: a deadline for each call, a few retries, request ids, and the log of what failed.
 //!
 //! A retry sends the same message with the same `request_id`, so a mutation that did happen is answered, not repeated
 //! (see the conventions in `token_service.proto`).
@@ -39,7 +39,11 @@ rpcs! {
     identity.sign_out(SignOutRequest) -> SignOutResponse;
 }
 
-/// Calls a service within `timeout`, trying once more when it could not be reached. `rpc` is for the log.
+/// How long to wait before each further attempt. A lost answer is mended by one of them, and a service that is away is
+/// reported after a moment. It matters most when a code is exchanged: its client cannot send it again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
+
+/// Calls a service within `timeout`, trying again when it could not be reached. `rpc` is for the log.
 async fn call<M: Clone, R>(
     rpc: &'static str,
     timeout: Duration,
@@ -53,14 +57,17 @@ async fn call<M: Clone, R>(
         request
     };
     let attempts = async {
-        match attempt(request(message.clone())).await {
-            // A client whose connection is gone says UNKNOWN.
-            Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
-                tracing::debug!(rpc, "not reachable, trying once more");
-                attempt(request(message)).await
+        for pause in PAUSES {
+            match attempt(request(message.clone())).await {
+                // A client whose connection is gone says UNKNOWN.
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
+                    tracing::debug!(rpc, "not reachable, trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                answered => return answered,
             }
-            answered => answered,
         }
+        attempt(request(message)).await
     };
     let status = match tokio::time::timeout(timeout, attempts).await {
         Ok(Ok(response)) => return Ok(response.into_inner()),

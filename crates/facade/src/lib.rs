@@ -72,7 +72,7 @@ pub struct FacadeConfig {
     pub trusted_redirect_hosts: Vec<String>,
     /// Whether answers carry `iss`, and the metadata says so (RFC 9207). Off only for clients that break on it.
     pub iss_parameter: bool,
-    /// The longest a gRPC call may take, its one retry included.
+    /// The longest a gRPC call may take, its retries included.
     pub call_timeout: Duration,
     /// The largest request body in bytes.
     pub max_body: usize,
