@@ -255,3 +255,80 @@ async fn a_clients_address_comes_from_trusted_proxies_only() {
         assert!(line.contains(&format!("\"remote_address\":\"{address}\"")), "{line}");
     }
 }
+
+async fn ran(args: &[&str], data: &str) -> String {
+    let output = grantd(&[args, &["--data-dir", data]].concat(), &[], "").await;
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+#[tokio::test]
+async fn the_operator_sees_and_takes_back_grants_and_clients() {
+    let deployment = Deployment::embedded(Options {
+        config: "[gate]\ncache_max_age = \"0s\"".into(),
+        ..Options::default()
+    })
+    .await;
+    let data = deployment.dir.path().join("serve");
+    let data = data.to_str().unwrap();
+    let (one, two) = (Client::register(deployment.issuer()).await, Client::register(deployment.issuer()).await);
+    let pairs = [one.pair().await, one.pair().await, two.pair().await];
+
+    let shown = ran(&["client", "show", &one.id], data).await;
+    assert!(shown.contains("Tests") && shown.contains("http://localhost:3118/callback"), "{shown}");
+    let listed = ran(&["grant", "list"], data).await;
+    assert_eq!(listed.lines().count(), 1 + 3, "{listed}");
+    let of_two = ran(&["grant", "list", "--client", &two.id], data).await;
+    let id = of_two.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(ran(&["grant", "show", &id], data).await.contains("in force"));
+    assert_eq!(ran(&["grant", "list", "--user", "owner"], data).await.lines().count(), 1 + 3);
+
+    assert!(ran(&["grant", "revoke", &id], data).await.contains(&id));
+    assert!(!two.is_accepted(&pairs[2].access).await && one.is_accepted(&pairs[0].access).await);
+    assert!(ran(&["grant", "show", &id], data).await.contains("revoked"));
+    assert!(ran(&["grant", "revoke", "--client", &one.id], data).await.contains("2 grants"));
+    assert!(!one.is_accepted(&pairs[0].access).await && !one.is_accepted(&pairs[1].access).await);
+    let (third, fourth) = (one.pair().await, two.pair().await);
+    assert!(ran(&["grant", "revoke", "--user", "owner"], data).await.contains("2 grants"));
+    assert!(!one.is_accepted(&third.access).await && !two.is_accepted(&fourth.access).await);
+    let fifth = one.pair().await;
+    assert!(ran(&["grant", "revoke", "--all"], data).await.contains("Revoked"));
+    assert!(!one.is_accepted(&fifth.access).await);
+    assert!(ran(&["grant", "revoke", "--all"], data).await.contains("nothing to revoke"));
+
+    for (args, says) in [
+        (&["grant", "revoke"][..], "required"),
+        (&["grant", "revoke", "--all", "--user", "owner"], "cannot be used with"),
+        (&["grant", "revoke", "--user", "nobody"], "no user nobody"),
+        (&["grant", "show", "x"], "no such grant"),
+        (&["client", "show", "x"], "unknown client"),
+    ] {
+        let output = grantd(&[args, &["--data-dir", data]].concat(), &[], "").await;
+        assert!(!output.status.success() && stderr(&output).contains(says), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_grantd_is_one_to_go_back_to() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let data = deployment.dir.path().join("serve");
+    let data = data.to_str().unwrap();
+    let client = Client::register(deployment.issuer()).await;
+    let tokens = client.pair().await;
+    let copy = deployment.dir.path().join("copy.redb");
+    let file = copy.to_str().unwrap();
+    assert!(ran(&["backup", file], data).await.contains("records"));
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = grantd(&["backup", file, "--data-dir", data], &[], "").await;
+    assert!(!again.status.success() && stderr(&again).contains("copy.redb"), "{}", stderr(&again));
+
+    // In another place, with nothing running there.
+    let elsewhere = deployment.dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::rename(&copy, elsewhere.join("grantd.redb")).unwrap();
+    let listed = ran(&["grant", "list"], elsewhere.to_str().unwrap()).await;
+    assert!(listed.contains(&client.id), "{listed}");
+    let from_rest = deployment.dir.path().join("rest.redb");
+    assert!(ran(&["backup", from_rest.to_str().unwrap()], elsewhere.to_str().unwrap()).await.contains("records"));
+    assert!(client.is_accepted(&tokens.access).await);
+}

@@ -6,7 +6,8 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files = ["grantd/v1/token_service.proto", "grantd/v1/identity_service.proto"];
+    let files =
+        ["grantd/v1/token_service.proto", "grantd/v1/identity_service.proto", "grantd/v1/operator_service.proto"];
     println!("cargo:rerun-if-changed={}", root.display());
 
     let descriptors = protox::compile(files, [&root])?;

@@ -87,10 +87,10 @@ async fn nobody_must_sign_in_again(world: World, rounds: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_embedded_store() {
-    nobody_must_sign_in_again(World::embedded(seed()).await, rounds("GRANTD_TEST_ROUNDS", 300)).await;
+    nobody_must_sign_in_again(World::embedded(seed()).await, rounds("GRANTD_TEST_ROUNDS", 100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_two_token_services_and_redis() {
-    nobody_must_sign_in_again(World::redis(seed()).await, rounds("GRANTD_TEST_ROUNDS", 300)).await;
+    nobody_must_sign_in_again(World::redis(seed()).await, rounds("GRANTD_TEST_ROUNDS", 100)).await;
 }

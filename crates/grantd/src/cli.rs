@@ -94,6 +94,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Grant(Grant),
 
+    /// Copy the embedded store into a file, while it runs
+    #[command(long_about = "Copies the embedded store into a new file, as of one moment, while grantd runs.\n\n\
+            To restore it: stop grantd, put the file in place of DATA_DIR/grantd.redb, start it. What was revoked after \
+            the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.")]
+    Backup(Backup),
+
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -204,6 +210,13 @@ pub(crate) enum Client {
         #[command(flatten)]
         target: Target,
     },
+    /// Show what a client registered
+    Show {
+        /// Its client_id
+        client_id: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Remove a client; its grants end
     Remove {
         /// Its client_id
@@ -219,15 +232,64 @@ pub(crate) enum Grant {
     /// List the grants that live
     List {
         #[command(flatten)]
+        whose: Whose,
+        #[command(flatten)]
         target: Target,
     },
-    /// Revoke a grant: its tokens fail at once
-    Revoke {
+    /// Show a grant
+    Show {
         /// Its id, from `grantd grant list`
         grant_id: String,
         #[command(flatten)]
         target: Target,
     },
+    /// Revoke grants: their tokens fail at once
+    #[command(after_long_help = "Examples:\n  grantd grant revoke uYfhiwORMIdc_LTk-7X7VA\n  \
+        grantd grant revoke --user alice\n  grantd grant revoke --all")]
+    Revoke {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Whose grants.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(crate) struct Whose {
+    /// Those of a person
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Those of a client
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: Option<String>,
+}
+
+/// Which grants; one must be said.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// One, by its id from `grantd grant list`
+    pub(crate) grant_id: Option<String>,
+    /// Those of a person
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Those of a client
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: Option<String>,
+    /// Every one: everybody must sign in again
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `grantd backup`.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write; nothing may be there yet
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 /// `grantd config`.

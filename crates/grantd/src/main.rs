@@ -54,6 +54,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::User(command) => runtime()?.block_on(commands::user::run(command)),
         Command::Client(command) => runtime()?.block_on(commands::client::run(command)),
         Command::Grant(command) => runtime()?.block_on(commands::grant::run(command)),
+        Command::Backup(command) => runtime()?.block_on(commands::backup::run(command)),
         Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags.load(Purpose::Tool)?),
     }
 }

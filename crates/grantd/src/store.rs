@@ -16,8 +16,16 @@ pub(crate) fn embedded_file(config: &Config) -> PathBuf {
     config.data_dir.join("grantd.redb")
 }
 
+/// A store that is open.
+pub(crate) struct Opened {
+    /// For the services; traced.
+    pub(crate) store: Arc<dyn Store>,
+    /// The embedded one, where it is that.
+    pub(crate) embedded: Option<EmbeddedStore>,
+}
+
 /// Opens or connects.
-pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
+pub(crate) async fn open(config: &Config) -> Result<Opened, Error> {
     match &config.store.url {
         StoreUrl::Embedded => {
             let file = embedded_file(config);
@@ -26,11 +34,11 @@ pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Store>, Error> {
             let store = opened
                 .map_err(Error::because("cannot open the store"))?
                 .map_err(Error::because("cannot open the store"))?;
-            Ok(Arc::new(Traced::new(store, "redb")))
+            Ok(Opened { store: Arc::new(Traced::new(store.clone(), "redb")), embedded: Some(store) })
         }
         StoreUrl::Redis(url) => match RedisStore::connect(RedisConfig::new(url.as_str()), ClockOffset::default()).await
         {
-            Ok(store) => Ok(Arc::new(Traced::new(store, "redis"))),
+            Ok(store) => Ok(Opened { store: Arc::new(Traced::new(store, "redis")), embedded: None }),
             Err(ConnectError::Url(reason)) => Err(Error::Usage(format!("store.url: {reason}"))),
             Err(error) => Err(Error::because(format!("cannot use the store {}", config.store.url))(error)),
         },

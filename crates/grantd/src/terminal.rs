@@ -47,6 +47,13 @@ pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) ->
     lines.join("\n")
 }
 
+/// Names and values, one a line; those without a value are left out. What was chosen by others is tamed here.
+pub(crate) fn facts<const N: usize>(rows: [(&str, String); N]) -> String {
+    let told = rows.iter().filter(|(_, value)| !value.trim().is_empty());
+    let width = told.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
+    told.map(|(name, value)| format!("{name:width$}  {}", tame(value))).collect::<Vec<_>>().join("\n")
+}
+
 /// A new password: typed twice without echo, or one line of standard input. Never from the command line, which others on
 /// the machine can read.
 pub(crate) fn new_password(from_stdin: bool) -> Result<String, Error> {

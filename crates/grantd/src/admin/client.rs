@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
-use grantd_proto::{IdentityServiceClient, Role, TokenServiceClient, Transport, TransportError};
+use grantd_proto::{
+    IdentityServiceClient, Role, TokenServiceClient, Transport, TransportError,
+    v1::{operator_service_client::OperatorServiceClient, operator_service_server::OperatorServiceServer},
+};
 use grantd_token_service::Service;
 use hyper_util::rt::TokioIo;
 use rand::{TryRng as _, rngs::SysRng};
@@ -10,12 +13,13 @@ use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 
-use super::socket;
+use super::{operator::Operator, socket};
 use crate::{
     config::{Config, StoreUrl},
     data_dir,
     error::Error,
-    rpc, store,
+    rpc,
+    store::{self, Opened},
 };
 
 /// The services, with the role `admin`.
@@ -24,6 +28,8 @@ pub(crate) struct Admin {
     pub(crate) tokens: TokenServiceClient,
     /// People.
     pub(crate) identity: IdentityServiceClient,
+    /// The process itself.
+    pub(crate) operator: OperatorServiceClient<Transport>,
 }
 
 /// Whether the store may be made by this command.
@@ -51,7 +57,11 @@ impl Admin {
                 return Err(Error::because(what)(error));
             }
         };
-        Ok(Self { tokens: TokenServiceClient::new(transport.clone()), identity: IdentityServiceClient::new(transport) })
+        Ok(Self {
+            tokens: TokenServiceClient::new(transport.clone()),
+            identity: IdentityServiceClient::new(transport.clone()),
+            operator: OperatorServiceClient::new(transport),
+        })
     }
 }
 
@@ -80,8 +90,10 @@ async fn on_the_store(config: &Config, store: Store) -> Result<Transport, Error>
         }
         data_dir::create(&config.data_dir)?;
     }
-    let service = Service::new(store::open(config).await?, config.service());
-    Ok(rpc::local::transport(service.routes(), Role::Admin))
+    let Opened { store, embedded } = store::open(config).await?;
+    let service = Service::new(store, config.service());
+    let routes = service.routes().add_service(OperatorServiceServer::new(Operator { embedded }));
+    Ok(rpc::local::transport(routes, Role::Admin))
 }
 
 /// A fresh request id.

@@ -9,12 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grantd_proto::{Caller, Role};
+use grantd_proto::{Caller, Role, v1::operator_service_server::OperatorServiceServer};
 use grantd_telemetry::GrpcServerTrace;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{service::Routes, transport::Server};
 
+use super::operator::Operator;
 use crate::{data_dir, drain::Drain, error::Error};
 
 /// The longest path that fits into a socket address, everywhere.
@@ -70,7 +71,7 @@ pub(crate) fn check_length(path: &Path) -> Result<(), Error> {
 }
 
 /// Serves until the drain.
-pub(crate) async fn serve(socket: AdminSocket, routes: Routes, drain: Drain) {
+pub(crate) async fn serve(socket: AdminSocket, routes: Routes, operator: Operator, drain: Drain) {
     let AdminSocket { listener, file, owner } = socket;
     let mine = move |stream: io::Result<UnixStream>| {
         let peer = stream.as_ref().ok().and_then(|stream| stream.peer_cred().ok()).map(|peer| peer.uid());
@@ -90,7 +91,7 @@ pub(crate) async fn serve(socket: AdminSocket, routes: Routes, drain: Drain) {
     let server = Server::builder()
         .layer(GrpcServerTrace)
         .layer(as_admin)
-        .add_routes(routes)
+        .add_routes(routes.add_service(OperatorServiceServer::new(operator)))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener).filter_map(mine), drain.clone().begun());
     tokio::select! {
         ended = server => if let Err(error) = ended {

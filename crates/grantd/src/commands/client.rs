@@ -13,6 +13,13 @@ use crate::{
 pub(crate) async fn run(command: Client) -> Result<(), Error> {
     match command {
         Client::List { target } => list(Admin::connect(&target.load()?, Store::MustExist).await?).await,
+        Client::Show { client_id, target } => {
+            let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
+            let known = v1::GetClientRequest { client_id: client_id.clone() };
+            let found = admin.tokens.get_client(known).await.map_err(told(format!("cannot show {client_id}")))?;
+            show(found.into_inner());
+            Ok(())
+        }
         Client::Remove { client_id, target } => {
             let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
             let what = format!("cannot remove {client_id}");
@@ -25,6 +32,25 @@ pub(crate) async fn run(command: Client) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+/// Everything in it but id and times is the client's own claim.
+fn show(client: v1::Client) {
+    let metadata = client.metadata.unwrap_or_default();
+    let rows = [
+        ("client_id", client.client_id),
+        ("registered at", format!("{} (Unix seconds)", client.client_id_issued_at)),
+        ("expires in", format!("{}d", client.expires_in / 86_400)),
+        ("client_name", metadata.client_name),
+        ("redirect_uris", metadata.redirect_uris.join(" ")),
+        ("token_endpoint_auth_method", metadata.token_endpoint_auth_method),
+        ("grant_types", metadata.grant_types.join(" ")),
+        ("scope", metadata.scope),
+        ("client_uri", metadata.client_uri),
+        ("contacts", metadata.contacts.join(" ")),
+        ("software", format!("{} {}", metadata.software_id, metadata.software_version)),
+    ];
+    terminal::say(&terminal::facts(rows));
 }
 
 async fn list(mut admin: Admin) -> Result<(), Error> {

@@ -5,12 +5,16 @@ use grantd_token_service::Service;
 use tonic::service::Routes;
 
 use crate::{
-    admin::socket::{self, AdminSocket},
+    admin::{
+        operator::Operator,
+        socket::{self, AdminSocket},
+    },
     config::Config,
     data_dir,
     drain::Drain,
     error::Error,
-    http, owner, rpc, store,
+    http, owner, rpc,
+    store::{self, Opened},
 };
 
 /// Runs until it is told to stop.
@@ -47,7 +51,8 @@ impl Running {
 
     /// Serves, and stops in order.
     pub(crate) async fn until_stopped(self, drain: Drain) -> Result<(), Error> {
-        let admin = tokio::spawn(socket::serve(self.state.admin, self.state.routes, drain.clone()));
+        let admin =
+            tokio::spawn(socket::serve(self.state.admin, self.state.routes, self.state.operator, drain.clone()));
         let service = self.state.service;
         let watched = drain.clone();
         let closing = service.clone();
@@ -68,6 +73,8 @@ pub(crate) struct State {
     pub(crate) routes: Routes,
     /// For `grantd user` and alike.
     pub(crate) admin: AdminSocket,
+    /// What is served there beside the services.
+    pub(crate) operator: Operator,
 }
 
 impl State {
@@ -76,9 +83,11 @@ impl State {
         socket::check_length(&config.admin_socket())?;
         owner::check_variable()?;
         data_dir::create(&config.data_dir)?;
-        let service = Service::new(store::open(config).await?, config.service());
+        let Opened { store, embedded } = store::open(config).await?;
+        let service = Service::new(store, config.service());
         owner::ensure(&service, &config.data_dir).await?;
         let admin = socket::bind(&config.admin_socket()).await?;
-        Ok(Self { routes: service.routes(), service, admin })
+        let operator = Operator { embedded };
+        Ok(Self { routes: service.routes(), service, admin, operator })
     }
 }

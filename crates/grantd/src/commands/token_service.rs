@@ -7,7 +7,7 @@ use crate::{admin::socket, config::Config, drain::Drain, error::Error, http, rpc
 pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
     let listen = config.token_service.listen;
     let listener = http::server::bind(listen, "--listen (token_service.listen)").await?;
-    let State { service, routes, admin } = State::open(config).await?;
+    let State { service, routes, admin, operator } = State::open(config).await?;
     tracing::info!(
         event = "serving",
         listen = %listen,
@@ -15,7 +15,7 @@ pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
         callers = ?config.token_service.caller.iter().map(|caller| &caller.name).collect::<Vec<_>>(),
         "the token service is ready at {listen}"
     );
-    let admin = tokio::spawn(socket::serve(admin, routes.clone(), drain.clone()));
+    let admin = tokio::spawn(socket::serve(admin, routes.clone(), operator, drain.clone()));
     let watched = drain.clone();
     tokio::spawn(async move {
         watched.begun().await;
