@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
+//! | `drain` | stopping under load |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
@@ -33,6 +34,7 @@ mod bad_input;
 mod binary;
 mod browser;
 mod clients;
+mod drain;
 mod flow;
 mod harness;
 mod lifecycle;
