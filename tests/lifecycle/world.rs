@@ -257,11 +257,11 @@ impl World {
         }
     }
 
-    fn request_id(&self) -> Vec<u8> {
+    pub(crate) fn request_id(&self) -> Vec<u8> {
         (0..4).flat_map(|_| self.chance.below(u64::MAX).to_be_bytes()).collect()
     }
 
-    fn tokens(&self, role: Role) -> TokenServiceClient {
+    pub(crate) fn tokens(&self, role: Role) -> TokenServiceClient {
         TokenServiceClient::new(in_process(self.services[0].routes(), Caller { name: "test".into(), role }))
     }
 
@@ -362,6 +362,12 @@ impl World {
             Said::Tokens(held) => held,
             said => panic!("{said:?}"),
         }
+    }
+
+    /// The grant of an access token.
+    pub(crate) async fn grant_of(&self, access: &str) -> String {
+        let question = v1::IntrospectTokenRequest { token: access.into() };
+        self.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
     }
 
     /// Whether both services let an access token through. Without loss.
