@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use crate::harness::{
     Client, Deployment, Options,
     client::{pair, refused},
+    http,
 };
 
 #[tokio::test]
@@ -136,4 +137,32 @@ async fn tokens_survive_a_kill_and_a_restart() {
     deployment.restart_embedded().await;
     assert!(client.is_accepted(&tokens.access).await);
     pair(client.refresh(&tokens.refresh).await).await;
+}
+
+/// A thief who follows inside the overlap looks like a sibling and is not caught; but each answer is an event with its
+/// address.
+#[tokio::test]
+async fn whoever_follows_inside_the_overlap_is_seen() {
+    let config = "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n".to_owned();
+    let mut deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let client = Client::register(deployment.issuer()).await;
+    let first = client.pair().await;
+    let owners = pair(client.refresh(&first.refresh).await).await;
+    for n in 0..100 {
+        let followed = http()
+            .post(format!("{}/oauth/token", deployment.issuer()))
+            .header("x-forwarded-for", format!("203.0.113.{n}"))
+            .form(&[("grant_type", "refresh_token"), ("client_id", &client.id), ("refresh_token", &first.refresh)])
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(pair(followed).await.access, owners.access);
+    }
+    deployment.processes[0].until_output("203.0.113.99").await;
+    let logs = deployment.logs();
+    let seen = |n: usize| {
+        let address = format!("\"remote_address\":\"203.0.113.{n}\"");
+        logs.lines().any(|line| line.contains("\"event\":\"refresh.converged\"") && line.contains(&address))
+    };
+    assert_eq!((0..100).filter(|n| seen(*n)).count(), 100);
 }
