@@ -264,11 +264,8 @@ async fn ran(args: &[&str], data: &str) -> String {
 
 #[tokio::test]
 async fn the_operator_sees_and_takes_back_grants_and_clients() {
-    let deployment = Deployment::embedded(Options {
-        config: "[gate]\ncache_max_age = \"0s\"".into(),
-        ..Options::default()
-    })
-    .await;
+    let deployment =
+        Deployment::embedded(Options { config: "[gate]\ncache_max_age = \"0s\"".into(), ..Options::default() }).await;
     let data = deployment.dir.path().join("serve");
     let data = data.to_str().unwrap();
     let (one, two) = (Client::register(deployment.issuer()).await, Client::register(deployment.issuer()).await);
