@@ -65,6 +65,13 @@ async fn claude_code() {
         assert_eq!(refreshed["connected"], true, "{refreshed}");
         assert_eq!(refreshed["logged_in"], false, "{refreshed}");
         assert_eq!(refreshed["refreshed"], true, "{refreshed}");
+
+        // Several at once, with one credential that has expired: nobody is signed out, again and again.
+        for _ in 0..3 {
+            let args = [&args[..], &["--force-refresh", "--processes", "3"]].concat();
+            let several = run("clients/claude-code.py", &args).await;
+            assert_eq!((&several["connected"], &several["logged_in"]), (&true.into(), &false.into()), "{several}");
+        }
     })
     .await;
 }

@@ -1,11 +1,12 @@
 """Drives the real Claude Code through a pseudo-terminal: adds the server, logs in, and asks it for the connection.
 
-    python claude-code.py --url URL --user U --password P [--home DIR] [--force-refresh]
+    python claude-code.py --url URL --user U --password P [--home DIR] [--force-refresh] [--processes N]
 
 With a fresh HOME (or an empty --home DIR) it runs `claude mcp add`, then `claude mcp login --no-browser`, opens the
 URL that this prints as a person would, and then `claude mcp list` must say Connected. With a --home DIR that has
 been logged in before, it only lists. --force-refresh first puts the stored `expiresAt` into the past, so that Claude
-Code must refresh its token before it can connect. Prints
+Code must refresh its token before it can connect. --processes N lists N times at once, with the one stored credential.
+Prints
   {connected, logged_in, refreshed, client_id, output}
 where `logged_in` tells whether this run sent the person to authorize, `refreshed` whether the stored access token
 changed while listing, and `output` is what `claude mcp list` said. It needs no account and calls no model.
@@ -26,6 +27,7 @@ import tempfile
 import termios
 import time
 from argparse import ArgumentParser, Namespace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +142,14 @@ def drive(options: Namespace, home: Path) -> dict[str, Any]:
     if options.force_refresh:
         expire(home)
     before = stored(home)[2].get("accessToken")
-    said = claude(home, "mcp", "list")
+    with ThreadPoolExecutor(options.processes) as together:
+        all_said = list(together.map(lambda _: claude(home, "mcp", "list"), range(options.processes)))
     ours = stored(home)[2]
+    said = "\n".join(all_said)
+    # The mark before the word tells it from "Not connected" and "Failed to connect".
+    connected = re.compile(rf"^{NAME}: .* - \S Connected", re.MULTILINE)
     return {
-        # The mark before the word tells it from "Not connected" and "Failed to connect".
-        "connected": bool(re.search(rf"^{NAME}: .* - \S Connected", said, re.MULTILINE)),
+        "connected": all(connected.search(one) for one in all_said),
         "logged_in": must_log_in,
         "refreshed": ours.get("accessToken") != before,
         "client_id": ours.get("clientId"),
@@ -159,6 +164,7 @@ def main() -> None:
     parser.add_argument("--password", required=True)
     parser.add_argument("--home")
     parser.add_argument("--force-refresh", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     home = Path(options.home or tempfile.mkdtemp(prefix="grantd-claude-"))
     home.mkdir(parents=True, exist_ok=True)
