@@ -33,6 +33,7 @@ fn gate(world: &World, service: usize) -> Gate {
         cache_entries: 10_000,
         stream_max_age: Duration::from_secs(30),
         call_timeout: Duration::from_secs(5),
+        max_calls: 1000,
         upstream_timeout: Duration::from_secs(5),
         max_body: 1024,
         allowed_origins: vec![],

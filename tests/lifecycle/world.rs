@@ -237,6 +237,7 @@ impl World {
                 trusted_redirect_hosts: vec![],
                 iss_parameter: true,
                 call_timeout: Duration::from_secs(5),
+                max_calls: 1000,
                 max_body: 64 * 1024,
             };
             let transport = lossy(&services, &loss);

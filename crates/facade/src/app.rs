@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient};
+use tokio::sync::Semaphore;
 
 use crate::{FacadeConfig, clicks::Clicks, cookie::SessionCookie, metadata, pages::PageHeaders};
 
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) page_headers: PageHeaders,
     /// Makes a double click on a decision work where the decision ends the session.
     pub(crate) clicks: Clicks,
+    /// Places for calls. Without one a request does not wait: whoever is too busy says so at once.
+    pub(crate) calls: Semaphore,
     pub(crate) tokens: TokenServiceClient,
     pub(crate) identity: IdentityServiceClient,
 }
@@ -39,6 +42,7 @@ impl App {
             metadata_paths: metadata::paths(&config),
             page_headers: PageHeaders::new(),
             clicks: Clicks::default(),
+            calls: Semaphore::new(config.max_calls),
             config,
             tokens,
             identity,

@@ -24,7 +24,7 @@ macro_rules! rpcs {
                 let mut client = app.$client.clone();
                 Box::pin(async move { client.$name(request).await })
             };
-            call(stringify!($name), app.config.call_timeout, message, attempt).await
+            call(stringify!($name), app, message, attempt).await
         }
     )+};
 }
@@ -43,13 +43,18 @@ rpcs! {
 /// reported after a moment. It matters most when a code is exchanged: its client cannot send it again.
 const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
 
-/// Calls a service within `timeout`, trying again when it could not be reached. `rpc` is for the log.
+/// Calls a service within the configured time, trying again when it could not be reached. `rpc` is for the log.
 async fn call<M: Clone, R>(
     rpc: &'static str,
-    timeout: Duration,
+    app: &App,
     message: M,
     attempt: impl Fn(Request<M>) -> Reply<R>,
 ) -> Result<R, Failure> {
+    let Ok(_place) = app.calls.try_acquire() else {
+        tracing::warn!(event = "facade.overloaded", rpc, "too many calls are under way");
+        return Err(Failure::Unavailable);
+    };
+    let timeout = app.config.call_timeout;
     let request = |message: M| {
         let mut request = Request::new(message);
         // Lets a busy service drop what nobody waits for any more.

@@ -74,6 +74,8 @@ pub struct FacadeConfig {
     pub iss_parameter: bool,
     /// The longest a gRPC call may take, its retries included.
     pub call_timeout: Duration,
+    /// How many gRPC calls may be under way; beyond that a request is answered 503 at once.
+    pub max_calls: usize,
     /// The largest request body in bytes.
     pub max_body: usize,
 }

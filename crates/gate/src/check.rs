@@ -112,6 +112,10 @@ async fn verdict(
     resource: &GateResource,
     call: impl Future<Output = Result<tonic::Response<v1::VerifyTokenResponse>, tonic::Status>>,
 ) -> Result<TokenAllowed, Refused> {
+    let Ok(_place) = gate.calls.try_acquire() else {
+        tracing::warn!(event = "gate.overloaded", "too many questions to TokenService are under way");
+        return Err(Refused::Unavailable);
+    };
     let response = match tokio::time::timeout(gate.config.call_timeout, call).await {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => {

@@ -44,6 +44,8 @@ pub struct GateConfig {
     pub stream_max_age: Duration,
     /// How long TokenService may take to answer.
     pub call_timeout: Duration,
+    /// How many questions to TokenService may be under way; beyond that a call is answered 503 at once.
+    pub max_calls: usize,
     /// How long the upstream may take to start its answer.
     pub upstream_timeout: Duration,
     /// The largest request body, in bytes.
@@ -83,6 +85,7 @@ pub(crate) struct Inner {
     sessions: sessions::Sessions,
     upstream: proxy::Upstream,
     closing: CancellationToken,
+    calls: tokio::sync::Semaphore,
 }
 
 impl std::fmt::Debug for Gate {
@@ -100,6 +103,7 @@ impl Gate {
             sessions: sessions::Sessions::new(),
             upstream: proxy::upstream(),
             closing: CancellationToken::new(),
+            calls: tokio::sync::Semaphore::new(config.max_calls),
             config,
             tokens,
         }));

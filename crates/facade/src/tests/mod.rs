@@ -88,6 +88,7 @@ pub(super) fn config(public_url: &str) -> FacadeConfig {
         trusted_redirect_hosts: vec!["claude.ai".to_owned()],
         iss_parameter: true,
         call_timeout: Duration::from_secs(5),
+        max_calls: 8,
         max_body: 64 * 1024,
     }
 }

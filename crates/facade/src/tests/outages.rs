@@ -85,3 +85,22 @@ async fn answers_that_break_the_contract_are_500() {
     let cookie = [("cookie", "__Host-grantd=gds_s")];
     facade.get_with("/oauth/authorize/approve?ticket=t", &cookie).await.is_page(500, "Something went wrong");
 }
+
+#[tokio::test]
+async fn too_many_calls_at_once_are_503_and_the_metadata_still_answers() {
+    let facade = facade(|_| Ok(Reply::Hang));
+    let mut hanging: Vec<_> = (0..8).map(|_| Box::pin(facade.form("/oauth/token", &[], REFRESH))).collect();
+    for call in &mut hanging {
+        // Each takes its place, and waits.
+        assert!(futures::poll!(call.as_mut()).is_pending());
+    }
+    let answer = facade.form("/oauth/token", &[], REFRESH).await;
+    answer.is_error(503, "temporarily_unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    facade.get("/oauth/authorize?client_id=c").await.is_page(503, "Not available right now");
+    assert_eq!(facade.get("/.well-known/oauth-authorization-server").await.status, 200);
+    drop(hanging);
+    let mut next = Box::pin(facade.form("/oauth/token", &[], REFRESH));
+    assert!(futures::poll!(next.as_mut()).is_pending(), "there is room again");
+    assert_eq!(facade.calls().len(), 9);
+}

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use crate::{
     script::deny,
-    support::{PUBLIC, Running, config, listen, ok, token},
+    support::{PUBLIC, Running, config, listen, ok, token, until},
 };
 
 fn challenge(answer: &Response) -> String {
@@ -126,4 +126,18 @@ async fn token_service_away_or_slow_is_503_and_lets_nobody_through() {
         assert!(answer.headers().contains_key("retry-after") && !answer.headers().contains_key("www-authenticate"));
         assert_eq!(error(answer).await, "temporarily_unavailable");
     }
+}
+
+#[tokio::test]
+async fn too_many_questions_at_once_are_503() {
+    let mut config = config(&listen(ok).await);
+    config.max_calls = 1;
+    let running = Running::with(config).await;
+    running.script.tokens_later(std::future::pending);
+    let waiting = tokio::spawn(running.call(1).send());
+    let script = running.script.clone();
+    until(move || script.asked() == 1).await;
+    let answer = running.call(2).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
+    waiting.abort();
 }

@@ -45,6 +45,7 @@ pub(crate) fn config(upstream: &str) -> GateConfig {
         cache_entries: 1000,
         stream_max_age: Duration::from_secs(30),
         call_timeout: Duration::from_secs(5),
+        max_calls: 100,
         upstream_timeout: Duration::from_secs(30),
         max_body: 64 * 1024,
         allowed_origins: vec!["https://app.example".into()],

@@ -77,6 +77,7 @@ impl Config {
             trusted_redirect_hosts: self.facade.trusted_redirect_hosts.clone(),
             iss_parameter: self.facade.iss_parameter,
             call_timeout: self.facade.call_timeout.0,
+            max_calls: self.http.max_calls,
             max_body: self.facade.max_body.0,
         }
     }
@@ -103,6 +104,7 @@ impl Config {
             cache_entries: 100_000,
             stream_max_age: Duration::from_secs(30),
             call_timeout: self.facade.call_timeout.0,
+            max_calls: self.http.max_calls,
             upstream_timeout: self.gate.upstream_timeout.0,
             max_body: self.gate.max_body.0,
             allowed_origins: self.gate.allowed_origins.clone(),

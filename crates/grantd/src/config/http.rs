@@ -13,11 +13,13 @@ pub(crate) struct Http {
     pub(crate) trusted_proxies: Vec<String>,
     /// How many connections may be open.
     pub(crate) max_connections: usize,
+    /// How many calls of the token service may be under way.
+    pub(crate) max_calls: usize,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), max_connections: 10_000 }
+        Self { trusted_proxies: Vec::new(), max_connections: 10_000, max_calls: 1024 }
     }
 }
 
@@ -43,6 +45,11 @@ impl Http {
             self.max_connections >= 16,
             "http.max_connections",
             "it must be at least 16: every open event stream of a client takes one",
+        );
+        problems.require(
+            (16..=1_000_000).contains(&self.max_calls),
+            "http.max_calls",
+            "it must be between 16 and 1000000",
         );
     }
 }
