@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,23 +16,71 @@ use grantd_store::Timestamp;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://` or `rediss://` (TLS): `[user[:password]@]host[:port][/database]`. It may hold a password and is
-    /// neither shown nor logged.
+    /// Where Redis is. It may hold passwords and is neither shown nor logged.
+    ///
+    /// | URL | what answers there |
+    /// | --- | --- |
+    /// | `redis://[user:password@]host[:6379][/database]` | one server |
+    /// | `redis-sentinel://[user:password@]host[:26379][/database]?sentinelServiceName=NAME[&node=host:port..]` | Sentinels, which know the primary called NAME |
+    /// | `redis-cluster://[user:password@]host[:6379][?node=host:port..]` | nodes of a Cluster, which know the others |
+    ///
+    /// - `rediss://`, `rediss-sentinel://` and `rediss-cluster://` are the same with TLS on every connection.
+    /// - Each `node` is one more to ask. Name several, so that one may be away at the start.
+    /// - User and password are those of an ACL user of Redis; `:password@` is the user `default`. Sentinels have
+    ///   credentials of their own: `&sentinelUsername=..&sentinelPassword=..`.
+    /// - What is special in a URL is percent-encoded: `%40` for `@`, `%2F` for `/`.
+    ///
+    /// Beside what the scripts call, the ACL must allow `hello`, `auth`, `ping`, `info`, `eval`, `evalsha`, `publish`
+    /// and `subscribe` (keys `oauth:*`, channels `oauth:*`); with Sentinel `role`; on a Cluster `cluster|slots` and
+    /// `cluster|info`; and `wait` where `wait_replicas` is set.
     pub url: String,
+    /// With TLS: certificate authorities to trust beside the system's, a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// With TLS: what to show to a Redis that asks for a certificate.
+    pub client_identity: Option<ClientIdentity>,
     /// How long a call may take, from its beginning. Then it fails; a commit may have happened all the same.
     pub deadline: Duration,
-    /// How long one attempt to connect may take, TLS included.
+    /// How long one attempt to connect to one server may take, TLS included.
     pub connect_timeout: Duration,
-    /// How many connections carry the calls. Calls are pipelined, so a few suffice: they keep one large reply from
-    /// holding up all others.
+    /// How many connections (on a Cluster: to each primary) carry the calls. Calls are pipelined, so a few suffice:
+    /// they keep one large reply from holding up all others.
     pub connections: usize,
+    /// How many replicas must have a commit before it is answered (`WAIT`). With none, the default, a commit that was
+    /// answered is lost when its primary dies before a replica has it: somebody is signed out, or a revocation undone.
+    ///
+    /// It makes that unlikely, not impossible: a replica without the commit may still be promoted instead (where there
+    /// are more than this many), and a primary that was cut off answers until it notices (set `min-replicas-to-write`
+    /// in Redis as well). It does not undo: a commit that too few replicas have fails with its outcome unknown, is
+    /// there, and may be seen. And it takes time: each commit waits for the replicas' answer, and so do the calls
+    /// behind it on its connection.
+    pub wait_replicas: u8,
+    /// How long to wait for them. Less than the deadline.
+    pub wait_timeout: Duration,
+}
+
+/// A certificate and its key, PEM files.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    /// The certificate, and those between it and the authority.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
 }
 
 impl RedisConfig {
-    /// The defaults: 2 s a call, 2 s to connect, 4 connections.
+    /// The defaults: 2 s a call, 2 s to connect, 4 connections, no certificates, waiting for no replica (else 500 ms).
     pub fn new(url: impl Into<String>) -> Self {
         let seconds = Duration::from_secs(2);
-        Self { url: url.into(), deadline: seconds, connect_timeout: seconds, connections: 4 }
+        Self {
+            url: url.into(),
+            ca_file: None,
+            client_identity: None,
+            deadline: seconds,
+            connect_timeout: seconds,
+            connections: 4,
+            wait_replicas: 0,
+            wait_timeout: Duration::from_millis(500),
+        }
     }
 }
 
@@ -39,9 +88,13 @@ impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
             .field("url", &"(hidden)")
+            .field("ca_file", &self.ca_file)
+            .field("client_identity", &self.client_identity)
             .field("deadline", &self.deadline)
             .field("connect_timeout", &self.connect_timeout)
             .field("connections", &self.connections)
+            .field("wait_replicas", &self.wait_replicas)
+            .field("wait_timeout", &self.wait_timeout)
             .finish()
     }
 }

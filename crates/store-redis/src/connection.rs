@@ -1,26 +1,18 @@
-//! The connections, and running a script on one of them.
+//! The connections that carry calls, and running a script on one of them.
 //!
-//! What fred is told, and why:
-//!
-//! - **One attempt per command, none while disconnected** (`max_attempts`, `fail_fast`): fred would otherwise keep
-//!   commands through an outage and send them again after it. Only the caller knows which resend is safe.
-//! - **Its command queue stays unbounded, and calls are counted here instead**: fred sends its own reconnect order
-//!   through the same queue, and one that is full ends the connection for good.
-//! - **A connection that lets a call time out and answers nothing meanwhile is replaced**, so that a peer that vanished
-//!   without a word is noticed. fred's own check (`unresponsive`) measures from the last write, so a dead connection in
-//!   use never shows.
-//! - **Reconnecting goes on for ever**, backing off to about a second, with a jitter drawn per process.
-//! - **RESP3**, so that the listening connection may be pinged like any other.
-//! - Its tracing is off: our spans say what a call was for, and fred's would carry commands.
-//!
-//! Should a connection's task end all the same, `keep` connects again.
+//! 1. Calls under way are counted, and refused when there are too many; while no line is connected they fail at once.
+//! 2. A script runs by its digest, within the deadline. Where Redis does not know it (it restarted, failed over, or
+//!    flushed its scripts) it is sent whole.
+//! 3. **What certainly did not run is tried again** until the deadline, and nothing else: a Cluster that answers that the
+//!    slot is elsewhere (fred has asked who owns it by then), or in between.
+//! 4. A commit may have to wait for replicas (`WAIT`). It is sent together with the script: on a connection made anew in
+//!    between it would wait for nothing.
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,39 +20,31 @@ use std::{
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::{ClientLike as _, LuaInterface as _},
-    types::{
-        Builder, ConnectHandle, FromValue, Key, RespVersion, Value,
-        config::{Config, Options, ReconnectPolicy, TcpConfig},
-    },
+    interfaces::{ClientLike as _, LuaInterface as _, ServerInterface as _},
+    types::{ClusterHash, CustomCommand, FromValue, Key, Value, config::Options},
 };
 use grantd_store::StoreError;
-use tokio::{
-    sync::Semaphore,
-    task::{AbortHandle, JoinHandle},
-};
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     config::RedisConfig,
     error::{self, ConnectError},
+    line::{Connected, Line},
     script::Script,
+    target::Target,
 };
 
 /// How many calls may be under way. Beyond that Redis is not keeping up, and waiting would only be longer.
 const CALLS: usize = 4096;
 
-/// Messages that the listener may be behind before some are lost to it, with an error in their place.
-const MESSAGES: usize = 4096;
+/// The first pause before what did not run is tried again; it doubles..
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// ..up to this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// One connection.
-pub(crate) struct Line {
-    client: Client,
-    /// How many calls it has answered.
-    answers: AtomicU64,
-    /// Whether it is being replaced.
-    replacing: AtomicBool,
-    _task: Task,
-}
+/// How much longer than the deadline fred may take to say that it has passed. Only what fred gave up itself is certainly
+/// not sent any more, should it still be in its queue.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// The connections that carry calls.
 pub(crate) struct Connections {
@@ -68,6 +52,21 @@ pub(crate) struct Connections {
     next: AtomicUsize,
     calls: Semaphore,
     deadline: Duration,
+    wait: Wait,
+}
+
+/// How many replicas a commit waits for, and how long at most.
+#[derive(Clone, Copy)]
+struct Wait {
+    replicas: u8,
+    timeout: Duration,
+}
+
+/// A script with its keys (of one slot) and arguments.
+pub(crate) struct Call<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) arguments: Vec<Value>,
 }
 
 impl fmt::Debug for Connections {
@@ -77,160 +76,150 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) async fn open(config: &RedisConfig) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(config: &RedisConfig, target: &Arc<Target>) -> Result<Self, ConnectError> {
         let mut lines = Vec::new();
         for _ in 0..config.connections.max(1) {
-            lines.push(Arc::new(Line::open(config).await?));
+            lines.push(Arc::new(Line::open(target).await?));
         }
-        Ok(Self { lines, next: AtomicUsize::new(0), calls: Semaphore::new(CALLS), deadline: config.deadline })
+        Ok(Self {
+            lines,
+            next: AtomicUsize::new(0),
+            calls: Semaphore::new(CALLS),
+            deadline: config.deadline,
+            wait: Wait { replicas: config.wait_replicas, timeout: config.wait_timeout },
+        })
     }
 
-    /// The next connection that is there.
-    fn line(&self) -> Option<&Arc<Line>> {
+    /// The next line that is connected.
+    fn line(&self) -> Option<(&Arc<Line>, Connected)> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let (before, from) = self.lines.split_at(next.checked_rem(self.lines.len())?);
-        from.iter().chain(before).find(|line| line.client.is_connected())
+        from.iter().chain(before).find_map(|line| line.connected().map(|connected| (line, connected)))
     }
 
-    /// Some connection, for what is not a script.
-    pub(crate) fn any(&self) -> Option<&Client> {
-        self.line().map(|line| &line.client)
+    /// Some client, for what is not a script.
+    pub(crate) fn any(&self) -> Option<Client> {
+        self.line().map(|(_, connected)| connected.client)
     }
 
     /// Runs a script, within the deadline.
-    pub(crate) async fn run<T: FromValue>(
-        &self,
-        script: &Script,
-        keys: Vec<Key>,
-        arguments: Vec<Value>,
-    ) -> Result<T, StoreError> {
+    pub(crate) async fn run<T: FromValue>(&self, call: Call<'_>) -> Result<T, StoreError> {
+        self.run_and_wait(&call, None).await?.convert().map_err(|cause| error::store(&cause))
+    }
+
+    /// Runs a script that writes, and has replicas follow, within the deadline.
+    pub(crate) async fn write<T: FromValue>(&self, call: Call<'_>) -> Result<T, StoreError> {
+        let wait = Some(self.wait).filter(|wait| wait.replicas > 0);
+        self.run_and_wait(&call, wait).await?.convert().map_err(|cause| error::store(&cause))
+    }
+
+    async fn run_and_wait(&self, call: &Call<'_>, wait: Option<Wait>) -> Result<Value, StoreError> {
         let _call =
             self.calls.try_acquire().map_err(|_| StoreError::Unavailable("too many calls are under way".into()))?;
-        let line = self.line().ok_or_else(|| StoreError::Unavailable("not connected to Redis".into()))?;
-        let answers_before = line.answers.load(Ordering::Relaxed);
-        let options =
-            Options { max_attempts: Some(1), timeout: Some(self.deadline), fail_fast: true, ..Options::default() };
-        let client = line.client.with_options(&options);
-        let run = async {
-            match client.evalsha(script.digest(), keys.clone(), arguments.clone()).await {
-                // Redis has restarted, failed over or flushed its scripts. This one did not run; EVAL caches it again.
-                Err(cause) if cause.details().starts_with("NOSCRIPT") => {
-                    client.eval(script.text(), keys, arguments).await
-                }
-                answer => answer,
-            }
-        };
-        let answer = tokio::time::timeout(self.deadline, run).await;
-        match &answer {
-            Err(_) => line.suspect(answers_before),
-            Ok(Err(cause)) if *cause.kind() == ErrorKind::Timeout => line.suspect(answers_before),
-            Ok(Err(_)) => {}
-            Ok(Ok(_)) => {
-                line.answers.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        match answer {
-            Ok(answer) => answer.map_err(|cause: Error| error::store(&cause)),
-            Err(_) => Err(StoreError::Unavailable("no answer within the deadline".into())),
-        }
-    }
-}
-
-impl Line {
-    /// The client of this connection.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Connects.
-    pub(crate) async fn open(config: &RedisConfig) -> Result<Self, ConnectError> {
-        let client = client(config)?;
-        let task = connect(&client).await.map_err(|cause| error::connect(&cause))?;
-        Ok(Self { client, answers: AtomicU64::new(0), replacing: AtomicBool::new(false), _task: task })
-    }
-
-    /// A call began after `answers` answers, and timed out. Without any answer since, the connection is replaced.
-    fn suspect(self: &Arc<Self>, answers: u64) {
-        if self.answers.load(Ordering::Relaxed) == answers && !self.replacing.swap(true, Ordering::AcqRel) {
-            let line = self.clone();
-            tokio::spawn(async move {
-                replace(&line.client).await;
-                line.replacing.store(false, Ordering::Release);
-            });
-        }
-    }
-}
-
-/// Drops the connection of a client and lets it connect again; waits for that, but not for long.
-pub(crate) async fn replace(client: &Client) {
-    tracing::warn!(event = "store.connection_silent", "a connection to Redis does not answer; replacing it");
-    let _ = tokio::time::timeout(Duration::from_secs(10), client.force_reconnection()).await;
-}
-
-/// A client that is not connected yet.
-fn client(config: &RedisConfig) -> Result<Client, ConnectError> {
-    let known = ["redis://", "rediss://"].iter().any(|scheme| config.url.starts_with(scheme));
-    if !known {
-        return Err(ConnectError::Url("it must begin with redis:// or rediss://"));
-    }
-    let mut server = Config::from_url_centralized(&config.url)
-        .map_err(|_| ConnectError::Url("expected redis[s]://[user[:password]@]host[:port][/database]"))?;
-    server.version = RespVersion::RESP3;
-    server.fail_fast = true;
-    let mut policy = ReconnectPolicy::new_exponential(0, 50, 750 + draw(500), 2);
-    policy.set_jitter(50);
-    let mut builder = Builder::from_config(server);
-    builder.set_policy(policy);
-    builder.with_connection_config(|connection| {
-        connection.connection_timeout = config.connect_timeout;
-        connection.internal_command_timeout = config.connect_timeout;
-        connection.max_command_attempts = 1;
-        connection.reconnect_on_auth_error = true;
-        connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-    });
-    builder.with_performance_config(|performance| {
-        performance.default_command_timeout = config.deadline;
-        performance.broadcast_channel_capacity = MESSAGES;
-    });
-    builder.build().map_err(|cause| error::connect(&cause))
-}
-
-/// A number below `most` that differs from process to process. Not for secrets.
-fn draw(most: u32) -> u32 {
-    u32::try_from(RandomState::new().hash_one("jitter") % u64::from(most.max(1))).unwrap_or_default()
-}
-
-/// Connects a client, and keeps it connected until the task is dropped.
-async fn connect(client: &Client) -> Result<Task, Error> {
-    let first = Connection(client.init().await?);
-    let client = client.clone();
-    let keeper: JoinHandle<()> = tokio::spawn(async move {
-        let mut connection = first;
+        let deadline = Instant::now() + self.deadline;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let ended = (&mut connection.0).await;
-            tracing::warn!(event = "store.connection_ended", ?ended, "a connection to Redis ended; connecting again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            connection = Connection(client.connect());
+            let (line, mut connected) =
+                self.line().ok_or_else(|| StoreError::Unavailable("not connected to Redis".into()))?;
+            let answers_before = line.answers();
+            let client = connected.client.clone();
+            let attempt = attempt(&client, call, wait, deadline);
+            let answer = tokio::select! {
+                biased;
+                answer = tokio::time::timeout_at(deadline + GRACE, attempt) => answer,
+                () = connected.ended() => return Err(StoreError::Unavailable("the connection was lost".into())),
+            };
+            match answer {
+                Ok(Ok(answer)) => {
+                    line.answered();
+                    return Ok(answer);
+                }
+                Ok(Err(cause)) if did_not_run(&cause) && Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                Ok(Err(cause)) if *cause.kind() != ErrorKind::Timeout => {
+                    if cause.details().starts_with("READONLY") {
+                        // Once the primary: whoever is it now is asked for anew.
+                        line.replace();
+                    }
+                    return Err(error::store(&cause));
+                }
+                Ok(Err(_)) | Err(_) => {
+                    line.suspect(&connected, answers_before, call.slot());
+                    return Err(StoreError::Unavailable("no answer within the deadline".into()));
+                }
+            }
         }
-    });
-    Ok(Task(keeper.abort_handle()))
-}
-
-/// fred's task, which ends when this is dropped, and with it the connection.
-struct Connection(ConnectHandle);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
-/// A task of ours, which ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Task(pub(crate) AbortHandle);
+impl Call<'_> {
+    /// The slot of its keys.
+    fn slot(&self) -> Option<u16> {
+        self.keys.first().map(Key::cluster_hash)
+    }
+}
 
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
+/// Whether a Cluster refused to run it, for now and here. fred answers `Routing` for a slot that has moved, after asking
+/// for the new owner, and for one that is moving.
+fn did_not_run(cause: &Error) -> bool {
+    *cause.kind() == ErrorKind::Routing || cause.details().starts_with("TRYAGAIN")
+}
+
+/// One attempt.
+async fn attempt(client: &Client, call: &Call<'_>, wait: Option<Wait>, deadline: Instant) -> Result<Value, Error> {
+    let options = || Options {
+        max_attempts: Some(1),
+        timeout: Some(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))),
+        fail_fast: true,
+        // Without keys any server will do, but `WAIT` must go to the same.
+        cluster_hash: wait.map(|_| ClusterHash::Custom(call.slot().unwrap_or_default())),
+        ..Options::default()
+    };
+    let answer = send(client, call, wait, &options(), true).await;
+    match answer {
+        // It did not run; EVAL lets Redis know it.
+        Err(cause) if cause.details().starts_with("NOSCRIPT") => send(client, call, wait, &options(), false).await,
+        answer => answer,
+    }
+}
+
+async fn send(
+    client: &Client,
+    call: &Call<'_>,
+    wait: Option<Wait>,
+    options: &Options,
+    by_digest: bool,
+) -> Result<Value, Error> {
+    let (keys, arguments) = (call.keys.clone(), call.arguments.clone());
+    let Some(wait) = wait else {
+        let client = client.with_options(options);
+        return if by_digest {
+            client.evalsha(call.script.digest(), keys, arguments).await
+        } else {
+            client.eval(call.script.text(), keys, arguments).await
+        };
+    };
+    // fred's pipelines have no scripts, but whatever is spelled out.
+    let (name, script) = if by_digest { ("EVALSHA", call.script.digest()) } else { ("EVAL", call.script.text()) };
+    let script_and_count = [Value::from(script), Value::from(keys.len().to_string())];
+    let keys = keys.into_iter().map(Value::from);
+    let words: Vec<Value> = script_and_count.into_iter().chain(keys).chain(arguments).collect();
+    let pipeline = client.pipeline().with_options(options);
+    pipeline.custom::<Value, _>(CustomCommand::new_static(name, None, false), words).await?;
+    let timeout = i64::try_from(wait.timeout.as_millis()).unwrap_or(i64::MAX).max(1);
+    pipeline.wait::<Value>(i64::from(wait.replicas), timeout).await?;
+    let mut answers = pipeline.try_all::<Value>().await.into_iter();
+    let unknown = |why: String| Error::new(ErrorKind::Unknown, why);
+    let answer = answers.next().unwrap_or_else(|| Err(unknown("no answer to a commit".into())))?;
+    match answers.next().map(|replicas| replicas.and_then(|replicas| replicas.convert::<u64>())) {
+        _ if answer.as_u64() == Some(0) => Ok(answer), // A conflict: nothing to wait for.
+        Some(Ok(replicas)) if replicas >= u64::from(wait.replicas) => Ok(answer),
+        Some(Ok(replicas)) => {
+            Err(unknown(format!("outcome unknown: {replicas} of {} replicas have the commit", wait.replicas)))
+        }
+        Some(Err(cause)) => Err(unknown(format!("outcome unknown: {}", cause.details()))),
+        None => Err(unknown("outcome unknown: replicas were not asked".into())),
     }
 }

@@ -10,6 +10,9 @@ pub enum ConnectError {
     /// The URL is not one of ours.
     #[error("the Redis URL cannot be used: {0}")]
     Url(&'static str),
+    /// A certificate, a key, or what was said of them.
+    #[error("TLS to Redis: {0}")]
+    Tls(String),
     /// Nobody answers there, or not to us.
     #[error("Redis cannot be used: {0}")]
     Unreachable(String),

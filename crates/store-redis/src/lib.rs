@@ -1,8 +1,9 @@
-//! The store of many machines: Redis 7 or newer. fred, the client, is named in this crate only.
+//! The store of many machines: Redis 7 or newer; one server, behind Sentinel, or a Cluster. fred, the client, is named in
+//! this crate only.
 //!
-//! 1. [`RedisStore::connect`] reads the URL (`config`), opens a few connections (`connection`), and refuses a Redis that
-//!    is too old or would evict records (`startup`).
-//! 2. Every call is one script (`script`), run by its digest: one round trip, one slot, one moment. Redis' own clock is
+//! 1. [`RedisStore::connect`] reads the URL (`config`, `target`, `tls`), opens a few connections that are kept (`line`),
+//!    and refuses a Redis that is too old or would evict records (`startup`).
+//! 2. Every call (`connection`) is one script (`script`), run by its digest: one round trip, one slot, one moment. Redis' own clock is
 //!    the store's clock, read inside the script.
 //! 3. Each call has a deadline, and fails at once while Redis is known to be away. Nothing is ever sent twice by
 //!    itself: a commit whose reply was lost is the caller's to send again.
@@ -10,13 +11,14 @@
 //!
 //! Records are strings that `redis-cli GET` shows readably (`record`); indexes are pairs of sorted sets (`index`).
 //!
-//! Not here yet: Sentinel and Cluster URLs. Nothing stands in their way: a script touches one slot only.
+//! On a Cluster each primary has a clock of its own, and a read of several slots answers the earliest of theirs: keep
+//! them synchronized. While one primary is away, calls to all of them fail, until Redis has promoted a replica.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fred::types::Value;
+use fred::types::{FromValue, Value};
 use futures::{future::try_join_all, stream::BoxStream};
 use grantd_store::{
     Announcement, Batch, CommitOutcome, Entry, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp,
@@ -27,15 +29,21 @@ mod config;
 mod connection;
 mod error;
 mod index;
+mod line;
+mod listen;
 mod record;
 mod script;
 mod startup;
+mod target;
+mod tls;
 mod watch;
 
-pub use config::{ClockOffset, RedisConfig};
+pub use config::{ClientIdentity, ClockOffset, RedisConfig};
 pub use error::ConnectError;
 
-use connection::Connections;
+use connection::{Call, Connections};
+use script::Script;
+use target::Target;
 use watch::Listener;
 
 /// Handles are cheap to clone and share their connections, which end with the last of them.
@@ -53,12 +61,22 @@ impl RedisStore {
     /// Connects, and checks that this Redis can be relied on. Fails when Redis is away now; once connected, the store
     /// comes back by itself whenever Redis does.
     pub async fn connect(config: RedisConfig, offset: ClockOffset) -> Result<Self, ConnectError> {
-        let connections = Connections::open(&config).await?;
-        startup::check(&connections).await?;
-        let listener = Listener::start(&config).await?;
+        let target = Arc::new(Target::new(&config)?);
+        let connections = Connections::open(&config, &target).await?;
+        startup::check(&connections, config.wait_replicas).await?;
+        let listener = Listener::start(&config, &target).await?;
         let store = Self(Arc::new(Inner { connections, listener, offset }));
         store.prove().await.map_err(|cause| ConnectError::Unreachable(cause.to_string()))?;
         Ok(store)
+    }
+
+    async fn run<T: FromValue>(
+        &self,
+        script: &Script,
+        keys: Vec<fred::types::Key>,
+        arguments: Vec<Value>,
+    ) -> Result<T, StoreError> {
+        self.0.connections.run(Call { script, keys, arguments }).await
     }
 
     /// A script that reads and one that writes nothing: shows at start what an ACL forbids.
@@ -71,13 +89,15 @@ impl RedisStore {
             deletes: vec![Key::raw("oauth:ping")],
             announce: vec![],
         };
-        self.run_commit(nothing).await.map(drop)
+        // Without waiting: with the replicas away, reads are still answered.
+        let (keys, arguments) = script::commit(nothing, &self.0.offset)?;
+        self.run::<i64>(&script::COMMIT, keys, arguments).await.map(drop)
     }
 
     /// The records under keys of one slot, all at one moment.
     async fn read_slot(&self, keys: &[&Key]) -> Result<Snapshot, StoreError> {
         let names = keys.iter().map(|key| key.as_str().into()).collect();
-        let answer: Vec<Option<Bytes>> = self.0.connections.run(&script::READ, names, vec![]).await?;
+        let answer: Vec<Option<Bytes>> = self.run(&script::READ, names, vec![]).await?;
         let mut answer = answer.into_iter();
         let now = match (answer.next().flatten(), answer.next().flatten()) {
             (Some(seconds), Some(micros)) => record::time(&seconds, &micros)?,
@@ -128,7 +148,7 @@ impl RedisStore {
 
     async fn run_commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
         let (keys, arguments) = script::commit(batch, &self.0.offset)?;
-        match self.0.connections.run::<i64>(&script::COMMIT, keys, arguments).await? {
+        match self.0.connections.write::<i64>(Call { script: &script::COMMIT, keys, arguments }).await? {
             1 => Ok(CommitOutcome::Committed),
             0 => Ok(CommitOutcome::Conflict),
             other => Err(StoreError::Corrupt(format!("the commit script answered {other}"))),
@@ -149,12 +169,12 @@ impl Store for RedisStore {
 
     async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
         let arguments = vec![script::offset(&self.0.offset), member.into(), index::score(expires_at)];
-        self.0.connections.run::<Value>(&script::INDEX_ADD, index::keys(index), arguments).await.map(drop)
+        self.run::<Value>(&script::INDEX_ADD, index::keys(index), arguments).await.map(drop)
     }
 
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
         let arguments = vec![member.into()];
-        self.0.connections.run::<Value>(&script::INDEX_REMOVE, index::keys(index), arguments).await.map(drop)
+        self.run::<Value>(&script::INDEX_REMOVE, index::keys(index), arguments).await.map(drop)
     }
 
     async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
@@ -162,7 +182,7 @@ impl Store for RedisStore {
             return Err(StoreError::Misuse("a page without members"));
         }
         let arguments = index::list_arguments(&self.0.offset, after, limit);
-        let rows: Vec<Bytes> = self.0.connections.run(&script::INDEX_LIST, index::keys(index), arguments).await?;
+        let rows: Vec<Bytes> = self.run(&script::INDEX_LIST, index::keys(index), arguments).await?;
         index::page(rows)
     }
 

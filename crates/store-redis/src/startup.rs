@@ -1,36 +1,70 @@
-//! What is checked before grantd relies on a Redis.
+//! What is checked before grantd relies on a Redis, and looked at again when there may be another primary.
 //!
 //! By `INFO` alone: it shows the eviction policy as well as `CONFIG GET` does, which managed services and careful ACLs
 //! deny.
 
 use std::time::Duration;
 
-use fred::{interfaces::ClientLike as _, types::InfoKind};
+use fred::{
+    clients::Client,
+    interfaces::{ClientLike, ServerInterface as _},
+    types::{InfoKind, Value},
+};
 
 use crate::{
     connection::Connections,
     error::{self, ConnectError},
+    line,
 };
 
 /// How often to ask again while Redis loads its data.
 const LOADING: Duration = Duration::from_millis(200);
 
-/// Refuses a Redis that is too old, or that may evict records.
-pub(crate) async fn check(connections: &Connections) -> Result<(), ConnectError> {
-    let server = info(connections, InfoKind::Server).await?;
-    let memory = info(connections, InfoKind::Memory).await?;
-    judge(&server, &memory)
+/// Refuses a Redis of which any primary is too old, or may evict records. Where commits are to wait for replicas, the ACL
+/// must let them.
+pub(crate) async fn check(connections: &Connections, wait_replicas: u8) -> Result<(), ConnectError> {
+    let client = connections.any().ok_or_else(gone)?;
+    look(&client).await?;
+    if wait_replicas > 0 {
+        for primary in line::primaries(&client) {
+            let client = client.with_options(&line::at(primary));
+            client.wait::<Value>(0, 1).await.map_err(|cause| error::connect(&cause))?;
+        }
+    }
+    Ok(())
 }
 
-async fn info(connections: &Connections, section: InfoKind) -> Result<String, ConnectError> {
+/// Looks again, since others may be primaries now. Then it is too late to refuse them.
+pub(crate) fn look_again(client: Client) {
+    tokio::spawn(async move {
+        if let Err(cause @ (ConnectError::TooOld(_) | ConnectError::Evicts(_))) = look(&client).await {
+            tracing::error!(event = "store.unfit", %cause, "a Redis that is primary now cannot be relied on");
+        }
+    });
+}
+
+async fn look(client: &Client) -> Result<(), ConnectError> {
+    for primary in line::primaries(client) {
+        let client = client.with_options(&line::at(primary));
+        let server = info(&client, InfoKind::Server).await?;
+        let memory = info(&client, InfoKind::Memory).await?;
+        judge(&server, &memory)?;
+    }
+    Ok(())
+}
+
+async fn info(client: &impl ClientLike, section: InfoKind) -> Result<String, ConnectError> {
     for _ in 0..50 {
-        let Some(client) = connections.any() else { break };
         match client.info::<String>(Some(section.clone())).await {
             Err(cause) if cause.details().starts_with("LOADING") => tokio::time::sleep(LOADING).await,
             answer => return answer.map_err(|cause| error::connect(&cause)),
         }
     }
-    Err(ConnectError::Unreachable("it is still loading its data, or went away".into()))
+    Err(gone())
+}
+
+fn gone() -> ConnectError {
+    ConnectError::Unreachable("it is still loading its data, or went away".into())
 }
 
 fn judge(server: &str, memory: &str) -> Result<(), ConnectError> {

@@ -7,8 +7,8 @@ mod support;
 use std::{process::Command, time::Duration};
 
 use grantd_store::Store as _;
-use grantd_store_redis::{ClockOffset, ConnectError, RedisConfig, RedisStore};
-use support::Server;
+use grantd_store_redis::{ClientIdentity, ClockOffset, ConnectError, RedisConfig, RedisStore};
+use support::{Server, certificates::Certificates, free_port};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
@@ -36,8 +36,11 @@ async fn an_evicting_redis_is_refused() {
 async fn urls_that_are_not_ours_are_refused_without_showing_them() {
     for url in [
         "http://user:PASSWORD@localhost",
-        "redis-sentinel://user:PASSWORD@localhost:26379?sentinelServiceName=x",
-        "redis-cluster://user:PASSWORD@localhost",
+        "redis-sentinel://user:PASSWORD@localhost:26379",
+        "redis-sentinel://localhost?sentinelServiceName=x&sentinelpassword=PASSWORD",
+        "redis-cluster://user:PASSWORD@localhost/1",
+        "redis-cluster://user:PASSWORD@localhost?node=PASSWORD",
+        "rediss+cluster://user:PASSWORD@localhost",
         "user:PASSWORD@localhost",
         "redis://user:PASSWORD@",
         "redis://user:PASSWORD@localhost:notaport",
@@ -113,63 +116,109 @@ async fn the_child() {
     }
 }
 
+/// A server with a TLS port beside its port, that shows a certificate for `localhost`.
+fn with_tls(certificates: &Certificates, asks: bool) -> (Server, u16) {
+    let identity = certificates.issue("server", false);
+    let server = Server::start_with(|_, _| {
+        let port = ["--tls-port".to_owned(), free_port().to_string(), "--save".to_owned(), String::new()];
+        [&port[..], &certificates.arguments(&identity, asks)].concat()
+    });
+    let port = server.cli(&["CONFIG", "GET", "tls-port"]).lines().nth(1).and_then(|port| port.parse().ok());
+    (server, port.expect("a port"))
+}
+
 #[test]
 fn tls_is_used_and_certificates_are_checked() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let openssl = |arguments: &str| {
-        let arguments = arguments.replace("FOLDER", folder.path().to_str().unwrap());
-        let output = Command::new("openssl").args(arguments.split_whitespace()).output();
-        let output = output.expect("cannot run openssl; this test needs it: apt-get install -y openssl");
-        assert!(output.status.success(), "openssl {arguments}: {output:?}");
-    };
-    std::fs::write(path("names"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
-    openssl(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-ca -keyout FOLDER/ca.key -out FOLDER/ca.pem",
-    );
-    openssl(
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout FOLDER/server.key -out FOLDER/server.csr",
-    );
-    openssl(
-        "x509 -req -in FOLDER/server.csr -CA FOLDER/ca.pem -CAkey FOLDER/ca.key -CAcreateserial -days 2 -extfile FOLDER/names -out FOLDER/server.pem",
-    );
-
-    let tls_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (certificate, key, authority) = (path("server.pem"), path("server.key"), path("ca.pem"));
-    let arguments = [
-        "--tls-port",
-        &tls_port.to_string(),
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &authority,
-        "--tls-auth-clients",
-        "no",
-    ];
-    let _server = Server::start(&arguments);
-    let child = |url: String, authority: &str| {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let (_server, port) = with_tls(&certificates, false);
+    let child = |url: String, authority: &Certificates| {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_child", "--nocapture"])
             .env(URL, url)
-            .env("SSL_CERT_FILE", authority)
+            .env("SSL_CERT_FILE", authority.authority())
             .env_remove("SSL_CERT_DIR")
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let answer = child(format!("rediss://localhost:{tls_port}"), &authority);
+    let answer = child(format!("rediss://localhost:{port}"), &certificates);
     assert!(answer.contains("connected: true"), "{answer}");
     // Another name than the certificate's; an authority that is not known; no TLS to a TLS port.
-    let answer = child(format!("rediss://127.0.0.1:{tls_port}"), &authority);
-    assert!(answer.contains("refused: "), "{answer}");
-    std::fs::copy(path("server.pem"), path("other.pem")).unwrap();
-    openssl(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other -keyout FOLDER/other.key -out FOLDER/other.pem",
-    );
-    let answer = child(format!("rediss://localhost:{tls_port}"), &path("other.pem"));
-    assert!(answer.contains("refused: "), "{answer}");
-    let answer = child(format!("redis://localhost:{tls_port}"), &authority);
-    assert!(answer.contains("refused: "), "{answer}");
+    for (url, authority) in [
+        (format!("rediss://127.0.0.1:{port}"), &certificates),
+        (format!("rediss://localhost:{port}"), &others),
+        (format!("redis://localhost:{port}"), &certificates),
+    ] {
+        let answer = child(url, authority);
+        assert!(answer.contains("refused: "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn files_say_who_is_trusted_and_what_is_shown() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let (_server, port) = with_tls(&certificates, true);
+    let config = |authority: &Certificates, identity: Option<ClientIdentity>| {
+        let mut config = RedisConfig::new(format!("rediss://localhost:{port}"));
+        (config.ca_file, config.client_identity) = (Some(authority.authority()), identity);
+        config
+    };
+    let identity = certificates.issue("grantd", false);
+    let good = config(&certificates, Some(identity.clone()));
+    RedisStore::connect(good.clone(), ClockOffset::default()).await.unwrap().ping().await.unwrap();
+
+    // Nobody known, nothing shown, something shown that is not believed.
+    for bad in [
+        config(&others, Some(identity.clone())),
+        config(&certificates, None),
+        config(&certificates, Some(others.issue("grantd", false))),
+    ] {
+        let error = refusal(bad).await;
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{error}");
+    }
+    let mut missing = good.clone();
+    missing.ca_file = Some("/nowhere/ca.crt".into());
+    let mut swapped = good.clone();
+    swapped.client_identity =
+        Some(ClientIdentity { cert_file: identity.key_file.clone(), key_file: identity.cert_file.clone() });
+    let mut plain = good;
+    plain.url = format!("redis://localhost:{port}");
+    for (config, says) in [(missing, "/nowhere/ca.crt"), (swapped, "grantd.crt"), (plain, "rediss")] {
+        let error = refusal(config).await;
+        assert!(matches!(&error, ConnectError::Tls(why) if why.contains(says)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_have_tls_and_a_password_each() {
+    let certificates = Certificates::new();
+    let tls = certificates.arguments(&certificates.issue("server", true), false);
+    let (tls_port, sentinel_port) = (free_port().to_string(), free_port().to_string());
+    let _server = Server::start_with(|_, _| {
+        let own = ["--save", "", "--tls-port", &tls_port, "--requirepass", "of-redis"].map(str::to_owned);
+        [&own[..], &tls].concat()
+    });
+    let _sentinel = Server::start_with(|_, folder| {
+        let file = folder.join("sentinel.conf");
+        let text = format!(
+            "requirepass of-sentinel\nsentinel monitor main 127.0.0.1 {tls_port} 1\nsentinel auth-pass main of-redis\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let own = ["--sentinel", "--tls-port", &sentinel_port, "--tls-replication", "yes"].map(str::to_owned);
+        [&[file.to_str().unwrap().to_owned()], &own[..], &tls].concat()
+    });
+    let config = |redis: &str, sentinel: &str| {
+        let mut config = RedisConfig::new(format!(
+            "rediss-sentinel://:{redis}@127.0.0.1:{sentinel_port}?sentinelServiceName=main&sentinelPassword={sentinel}"
+        ));
+        config.ca_file = Some(certificates.authority());
+        config
+    };
+    let good = RedisStore::connect(config("of-redis", "of-sentinel"), ClockOffset::default()).await.unwrap();
+    good.ping().await.unwrap();
+    drop(good.watch().await.unwrap());
+    for wrong in [config("of-redis", PASSWORD), config(PASSWORD, "of-sentinel")] {
+        let error = refusal(wrong).await;
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `[store]`: where state is kept.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -12,6 +12,14 @@ use super::problems::Problems;
 pub(crate) struct Store {
     /// `embedded:`, or a Redis URL.
     pub(crate) url: StoreUrl,
+    /// `rediss..`: whose certificates are trusted beside those of the system's authorities.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// `rediss..`: the certificate that Redis is shown.
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The key of that certificate.
+    pub(crate) client_key: Option<PathBuf>,
+    /// How many replicas of Redis must have a commit before it is answered.
+    pub(crate) wait_replicas: u8,
 }
 
 /// The kinds of store.
@@ -24,10 +32,15 @@ pub(crate) enum StoreUrl {
     Redis(url::Url),
 }
 
-const REDIS: [&str; 2] = ["redis", "rediss"];
+const REDIS: [&str; 6] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster"];
 
 impl Store {
     pub(super) fn check(&self, problems: &mut Problems) {
+        problems.require(
+            self.client_cert.is_some() == self.client_key.is_some(),
+            "store",
+            "client_cert and client_key go together: set both or none",
+        );
         if let StoreUrl::Redis(url) = &self.url {
             problems.require(
                 url.host_str().is_some(),
@@ -78,7 +91,8 @@ impl<'de> Deserialize<'de> for StoreUrl {
             Ok(url) if REDIS.contains(&url.scheme()) => Ok(Self::Redis(url)),
             // The URL is not repeated: it may hold a password.
             _ => Err(D::Error::custom(
-                "write \"embedded:\" for one file in data_dir, or a Redis URL: redis://host:6379, or rediss:// for TLS",
+                "write \"embedded:\" for one file in data_dir, or a Redis URL: redis://host:6379, \
+                 redis-sentinel:// or redis-cluster://, and rediss.. for TLS",
             )),
         }
     }

@@ -148,6 +148,8 @@ fn errors_name_the_place_and_the_way_out() {
         ("public_url = [", "/grantd.toml: line 1: this is no TOML"),
         ("listen = \"localhost\"", "listen: write an IP address and a port"),
         ("[store]\nurl = \"postgres://a\"", "store.url: write \"embedded:\""),
+        ("[store]\nurl = \"redis-cluster:\"", "store.url: a Redis URL names a host"),
+        ("[store]\nclient_cert = \"tls.crt\"", "store: client_cert and client_key go together"),
         ("[gate]\ncache_max_age = \"5m\"", "gate.cache_max_age: it must be at most 1m"),
         (
             "[facade]\ntrusted_redirect_hosts = [\"https://a.example\"]",
@@ -250,7 +252,7 @@ fn unsafe_listeners_are_refused_with_the_reason() {
 fn no_secret_is_shown() {
     let key = "s3cr3t-key-0123456789012345678901234567";
     let file = format!(
-        "[store]\nurl = \"redis://user:hunter2@127.0.0.1:6379\"\n[token_service]\nkey = \"{key}\"\n[[token_service.caller]]\nname = \"a\"\nkey = \"{key}\"\n"
+        "[store]\nurl = \"redis-sentinel://user:hunter2@127.0.0.1/?sentinelServiceName=m&sentinelPassword=s3cr3t\"\n[token_service]\nkey = \"{key}\"\n[[token_service.caller]]\nname = \"a\"\nkey = \"{key}\"\n"
     );
     let config = serve(&file).unwrap();
     for shown in [format!("{config:?}"), toml::to_string_pretty(&config).unwrap()] {

@@ -1,5 +1,5 @@
 //! A `redis-server` of the test's own, on a port and in a folder of its own.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this one")]
 
 use std::{
@@ -12,6 +12,15 @@ use std::{
 
 use grantd_store_redis::{ClockOffset, RedisConfig, RedisStore};
 use tempfile::TempDir;
+use tokio::time::Instant;
+
+pub(crate) mod certificates;
+pub(crate) mod cluster;
+pub(crate) mod sentinel;
+pub(crate) mod traffic;
+
+/// A bound on patience for what comes by itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server, killed when dropped.
 pub(crate) struct Server {
@@ -19,16 +28,39 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     folder: TempDir,
     arguments: Vec<String>,
+    /// What `redis-cli` is told besides.
+    pub(crate) cli: Vec<String>,
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits, blocking, for what comes by itself.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 impl Server {
     /// Starts one. It keeps its data over a restart when `arguments` say so.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { process: None, port: 0, folder: TempDir::new().unwrap(), arguments };
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self::start_with(|_, _| [vec!["--save".to_owned(), String::new()], arguments.clone()].concat())
+    }
+
+    /// Starts one with arguments for its port and its folder.
+    pub(crate) fn start_with(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
+        let mut server =
+            Self { process: None, port: 0, folder: TempDir::new().unwrap(), arguments: vec![], cli: vec![] };
         for _ in 0..10 {
             // Another process may take the port before the server does; then the server ends, and the next one is tried.
-            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.port = free_port();
+            server.arguments = arguments(server.port, server.folder.path());
             if server.run() {
                 return server;
             }
@@ -44,8 +76,13 @@ impl Server {
     fn run(&mut self) -> bool {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--logfile", "log", "--dir"]);
-        command.arg(self.folder.path()).args(&self.arguments).stdout(Stdio::null());
+        // A file of configuration, where there is one, comes first.
+        let (file, arguments) = match self.arguments.split_first() {
+            Some((first, rest)) if !first.starts_with("--") => (Some(first), rest),
+            _ => (None, &self.arguments[..]),
+        };
+        command.args(file).args(["--bind", "127.0.0.1", "--port", &port, "--logfile", "log", "--dir"]);
+        command.arg(self.folder.path()).args(arguments).stdout(Stdio::null());
         let mut process = command.spawn().unwrap_or_else(|error| {
             panic!("cannot run redis-server ({error}); these tests need it: apt-get install -y redis-server")
         });
@@ -84,7 +121,7 @@ impl Server {
         self.signal("-CONT");
     }
 
-    /// It is gone.
+    /// It is gone, at once.
     pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -103,11 +140,17 @@ impl Server {
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string(), "--raw"])
+            .args(&self.cli)
             .args(arguments)
             .output()
             .unwrap_or_else(|error| panic!("cannot run redis-cli ({error}): apt-get install -y redis-tools"));
         assert!(output.status.success(), "redis-cli {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned()
+    }
+
+    /// `redis-cli`, for what answers `OK`.
+    pub(crate) fn order(&self, arguments: &[&str]) {
+        assert_eq!(self.cli(arguments), "OK", "{arguments:?}");
     }
 
     pub(crate) fn config(&self) -> RedisConfig {

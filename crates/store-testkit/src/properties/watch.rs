@@ -11,7 +11,7 @@ fn grant(id: &str) -> Announcement {
     Announcement::RevokedGrant(id.to_owned())
 }
 
-/// A watcher hears every kind, in the order of the batch and of the commits, with names as they were given.
+/// A watcher hears every kind, in the order of the batch and of the commits to one slot, with names as they were given.
 pub async fn a_watcher_hears_what_was_committed(harness: &impl Harness) -> Verdict {
     let store = harness.open().await;
     let mut watch = Watch::begin(&*store).await?;
@@ -27,7 +27,7 @@ pub async fn a_watcher_hears_what_was_committed(harness: &impl Harness) -> Verdi
     watch.hears(&every, "one commit").await?;
     let many: Vec<_> = (0..30).map(|n| grant(&n.to_string())).collect();
     for (nth, one) in many.iter().enumerate() {
-        batch().put(&key(&format!("s{nth}"), "x"), "1").announce(one.clone()).committed(&*store, "one of many").await?;
+        batch().put(&key("a", &format!("x{nth}")), "1").announce(one.clone()).committed(&*store, "one of many").await?;
     }
     watch.hears(&many, "one commit after the other").await
 }
