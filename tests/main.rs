@@ -40,6 +40,9 @@ mod harness;
 mod lifecycle;
 mod outage;
 mod redis;
+/// Sentinels and Clusters, as the tests of the Redis store start them.
+#[path = "../crates/store-redis/tests/support/mod.rs"]
+mod redis_support;
 mod refresh;
 mod telemetry;
 mod tls;

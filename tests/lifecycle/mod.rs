@@ -1,6 +1,7 @@
 //! The life of tokens when everything goes wrong: facades, token services and stores are the real ones, in this process,
 //! so that the clock can be driven and each hop between them can lose what it carries.
 
+mod failover;
 mod revocation;
 mod shared;
 mod theft;

@@ -204,25 +204,24 @@ impl World {
         let clock = TestClock(Arc::new(AtomicU64::new(1_800_000_000_000)));
         let store = EmbeddedStore::open(dir.path().join("grantd.redb"), Arc::new(clock.clone())).unwrap();
         let stores: [Arc<dyn Store>; 2] = [Arc::new(store.clone()), Arc::new(store)];
-        Self::new(seed, stores, Time::Embedded(clock), None, dir).await
+        Self::new(seed, stores, Time::Embedded(clock), dir).await
     }
 
     pub(crate) async fn redis(seed: u64) -> Self {
         let redis = Redis::start().await;
-        let offset = ClockOffset::default();
-        let connect =
-            || async { Arc::new(RedisStore::connect(RedisConfig::new(redis.url()), offset.clone()).await.unwrap()) };
-        let stores: [Arc<dyn Store>; 2] = [connect().await, connect().await];
-        Self::new(seed, stores, Time::Redis(offset), Some(redis), tempfile::tempdir().unwrap()).await
+        let config = RedisConfig::new(redis.url());
+        Self { _redis: Some(redis), ..Self::on(seed, config).await }
     }
 
-    async fn new(
-        seed: u64,
-        stores: [Arc<dyn Store>; 2],
-        time: Time,
-        redis: Option<Redis>,
-        dir: tempfile::TempDir,
-    ) -> Self {
+    /// On a Redis that the test keeps.
+    pub(crate) async fn on(seed: u64, config: RedisConfig) -> Self {
+        let offset = ClockOffset::default();
+        let connect = || async { Arc::new(RedisStore::connect(config.clone(), offset.clone()).await.unwrap()) };
+        let stores: [Arc<dyn Store>; 2] = [connect().await, connect().await];
+        Self::new(seed, stores, Time::Redis(offset), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn new(seed: u64, stores: [Arc<dyn Store>; 2], time: Time, dir: tempfile::TempDir) -> Self {
         let chance = Chance::new(seed);
         let loss = Loss { percent: Arc::default(), chance: chance.clone() };
         let services = stores.map(|store| {
@@ -246,7 +245,7 @@ impl World {
             grantd_facade::router(config, tokens, identity)
         };
         let facades = [facade(), facade()];
-        Self { services, facades, loss, chance, time, _redis: redis, _dir: dir }
+        Self { services, facades, loss, chance, time, _redis: None, _dir: dir }
     }
 
     pub(crate) fn advance(&self, by: Duration) {
