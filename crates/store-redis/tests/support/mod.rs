@@ -4,9 +4,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -34,7 +35,19 @@ pub(crate) struct Server {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    // Below the ports that the system gives to outgoing connections: one of those could take it before its server does.
+    // Each test of this process gets another one.
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    // Far from those of other helpers that may run in this process.
+    static NEXT: AtomicU32 = AtomicU32::new(COUNT / 2);
+    loop {
+        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits, blocking, for what comes by itself.
