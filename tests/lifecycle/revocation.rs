@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use super::world::{World, rounds, seed};
 
 /// A gate that asks this service, and whose upstream is away: a call that is let through is a 502.
-fn gate(world: &World, service: usize) -> Gate {
+fn gate(world: &World, service: usize, cache_max_age: Duration) -> Gate {
     let public_url = PublicUrl::parse("https://mcp.example.com").unwrap();
     let scopes = ScopeSet::parse_lenient("mcp");
     let config = GateConfig {
@@ -28,8 +28,7 @@ fn gate(world: &World, service: usize) -> Gate {
             required_scopes: ScopeSet::default(),
         }],
         public_url,
-        // So long that only an announcement can be the reason.
-        cache_max_age: Duration::from_secs(600),
+        cache_max_age,
         cache_entries: 10_000,
         stream_max_age: Duration::from_secs(30),
         call_timeout: Duration::from_secs(5),
@@ -57,7 +56,9 @@ async fn lets_through(gate: &Router, access: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_reaches_every_warm_gate() {
     let world = World::redis(seed()).await;
-    let gates = [gate(&world, 0).router(), gate(&world, 1).router()];
+    // So long that only an announcement can be the reason.
+    let age = Duration::from_secs(600);
+    let gates = [gate(&world, 0, age).router(), gate(&world, 1, age).router()];
     let party = world.party().await;
     let revoke = async |access: &str| {
         let grant_id = world.grant_of(access).await;
@@ -98,4 +99,24 @@ async fn a_revocation_reaches_every_warm_gate() {
         at(50),
         at(99)
     );
+}
+
+/// Cut off from every announcement, a gate still refuses once its answer is too old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_announcements_the_age_of_an_answer_ends_it() {
+    let world = World::redis(seed()).await;
+    world.loss.deafen();
+    let gate = gate(&world, 1, Duration::from_secs(1)).router();
+    let party = world.party().await;
+    let held = world.signed_in(&party).await;
+    assert!(lets_through(&gate, &held.access).await);
+    let grant_id = world.grant_of(&held.access).await;
+    let request = v1::RevokeGrantRequest { request_id: world.request_id(), grant_id };
+    world.tokens(Role::Admin).revoke_grant(request).await.unwrap();
+    let acknowledged = Instant::now();
+    while lets_through(&gate, &held.access).await {
+        assert!(acknowledged.elapsed() < Duration::from_secs(60), "it is let through for ever");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    eprintln!("without announcements, and an age of 1 s: refused after {:?}", acknowledged.elapsed());
 }

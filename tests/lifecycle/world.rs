@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -63,12 +63,19 @@ impl Chance {
 #[derive(Clone)]
 pub(crate) struct Loss {
     percent: Arc<AtomicU64>,
+    /// Whether announcements are lost, all of them.
+    deaf: Arc<AtomicBool>,
     chance: Chance,
 }
 
 impl Loss {
     pub(crate) fn set(&self, percent: u64) {
         self.percent.store(percent, Ordering::Relaxed);
+    }
+
+    /// From now on nobody begins to hear announcements.
+    pub(crate) fn deafen(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn strikes(&self) -> bool {
@@ -109,6 +116,9 @@ impl Store for Lossy {
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {
+        if self.1.deaf.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("cut off".into()));
+        }
         self.0.watch().await
     }
 
@@ -223,7 +233,7 @@ impl World {
 
     async fn new(seed: u64, stores: [Arc<dyn Store>; 2], time: Time, dir: tempfile::TempDir) -> Self {
         let chance = Chance::new(seed);
-        let loss = Loss { percent: Arc::default(), chance: chance.clone() };
+        let loss = Loss { percent: Arc::default(), deaf: Arc::default(), chance: chance.clone() };
         let services = stores.map(|store| {
             let store: Arc<dyn Store> = Arc::new(Lossy(store, loss.clone()));
             Service::new(store, ServiceConfig { policy: policy(), argon2_parallel: 2 })
