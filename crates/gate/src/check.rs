@@ -14,8 +14,9 @@ use axum::{
 };
 use grantd_oauth_types::{AccessToken, OAuthErrorCode, ScopeSet};
 use grantd_proto::v1::{self, TokenAllowed, token_denied::Reason, verify_token_response::Result as Verdict};
+use tokio::sync::Semaphore;
 
-use crate::{GateResource, Inner, answer, cors, metadata, proxy};
+use crate::{GateResource, Inner, answer, cors, metadata, proxy, streams::Registered};
 
 /// Why a token does not pass.
 pub(crate) enum Refused {
@@ -62,8 +63,8 @@ async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Res
             "this origin is not allowed; see gate.allowed_origins",
         );
     }
-    match verify(&gate, at, resource, &token).await {
-        Ok(allowed) => proxy::forward(gate.clone(), at, path, request, allowed).await,
+    match admit(&gate, at, resource, &token).await {
+        Ok(admitted) => proxy::forward(gate.clone(), at, path, request, admitted).await,
         Err(refused) => match &*refused {
             Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
             Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
@@ -72,14 +73,22 @@ async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Res
     }
 }
 
-/// Asks whether a token may call a resource.
-async fn verify(
+/// Asks whether a token may call a resource. The call is registered from here on, so that a revocation which comes while
+/// the upstream still thinks cuts the stream that it then answers with.
+async fn admit(
     gate: &Inner,
     at: usize,
     resource: &GateResource,
     token: &AccessToken,
-) -> Result<Arc<TokenAllowed>, Arc<Refused>> {
-    gate.cache.answer((token.digest(), at), || ask(gate, resource, token)).await
+) -> Result<Registered, Arc<Refused>> {
+    let verify = || gate.cache.answer((token.digest(), at), || ask(gate, resource, token));
+    let answer = verify().await?;
+    let admitted = gate.streams.register(answer.allowed.clone());
+    if gate.cache.is_current(&answer) {
+        return Ok(admitted);
+    }
+    // What was announced between the answer and the registration cut nothing: so once more, while it is registered.
+    verify().await.map(|_| admitted)
 }
 
 async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Result<TokenAllowed, Refused> {
@@ -89,7 +98,7 @@ async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Resu
         required_scopes: required(resource),
     };
     let mut client = gate.tokens.clone();
-    verdict(gate, resource, client.verify_token(question)).await
+    verdict(gate, &gate.calls, resource, client.verify_token(question)).await
 }
 
 /// Asks whether the grant of an open stream still stands.
@@ -100,7 +109,7 @@ pub(crate) async fn verify_grant(gate: &Inner, resource: &GateResource, grant_id
         required_scopes: required(resource),
     };
     let mut client = gate.tokens.clone();
-    verdict(gate, resource, client.verify_grant(question)).await.map(drop)
+    verdict(gate, &gate.confirmations, resource, client.verify_grant(question)).await.map(drop)
 }
 
 fn required(resource: &GateResource) -> Vec<String> {
@@ -109,10 +118,11 @@ fn required(resource: &GateResource) -> Vec<String> {
 
 async fn verdict(
     gate: &Inner,
+    places: &Semaphore,
     resource: &GateResource,
     call: impl Future<Output = Result<tonic::Response<v1::VerifyTokenResponse>, tonic::Status>>,
 ) -> Result<TokenAllowed, Refused> {
-    let Ok(_place) = gate.calls.try_acquire() else {
+    let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "gate.overloaded", "too many questions to TokenService are under way");
         return Err(Refused::Unavailable);
     };

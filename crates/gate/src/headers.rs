@@ -1,8 +1,9 @@
 //! Which headers pass, in both directions.
 //!
 //! To the upstream: not the token, not our cookie, not hop-by-hop headers (those that `Connection` names included), and no
-//! identity header from outside, however it is spelled. Names are compared with `_` as `-`, because many servers fold them.
-//! From the upstream: not hop-by-hop headers, and no cookie, which would be set on the issuer's own origin.
+//! identity header from outside, however it is spelled. Names are compared with everything but letters and digits as `-`:
+//! CGI and its descendants make `_` of `-`, and some of them of every other character too.
+//! From the upstream: not hop-by-hop headers, and nothing that would hold for the issuer's whole origin, such as a cookie.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use grantd_proto::v1::TokenAllowed;
@@ -19,12 +20,20 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Set by the gate alone. Everything that starts with `x-forwarded-` or `x-grantd-` belongs here too.
+/// What an upstream says for every page of its origin, which is the issuer's.
+const ORIGIN_WIDE: [&str; 4] = ["set-cookie", "alt-svc", "clear-site-data", "strict-transport-security"];
+
+/// Set by the gate alone, or by other proxies of its kind, of which an upstream may believe it.
 fn is_ours(name: &str) -> bool {
-    name.starts_with("x-forwarded-")
-        || name.starts_with("x-grantd-")
-        || matches!(name, "forwarded" | "x-real-ip" | "x-remote-user" | "remote-user" | "x-auth-request-user")
-        || name.starts_with("x-auth-request-")
+    matches!(name, "forwarded" | "x-real-ip")
+        || ["x-forwarded-", "x-grantd-", "x-auth-request-", "x-remote-", "remote-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// As servers compare names that fold them.
+fn folded(name: &str) -> String {
+    name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
@@ -37,52 +46,64 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// The MCP transport's session.
+pub(crate) const MCP_SESSION_ID: &str = "mcp-session-id";
+
 /// What goes to the upstream.
 pub(crate) fn to_upstream(
     from: &HeaderMap,
     allowed: &TokenAllowed,
     public: &grantd_oauth_types::PublicUrl,
 ) -> HeaderMap {
-    let hops = named_by_connection(from);
+    let hops: Vec<String> = named_by_connection(from).iter().map(|name| folded(name)).collect();
     let mut to = HeaderMap::with_capacity(from.len() + 10);
     for (name, value) in from {
-        let folded = name.as_str().replace('_', "-");
+        let folded = folded(name.as_str());
         let dropped = HOP_BY_HOP.contains(&folded.as_str())
             || hops.contains(&folded)
             || is_ours(&folded)
-            || matches!(folded.as_str(), "authorization" | "cookie" | "origin" | "host" | "content-length" | "expect");
+            || matches!(folded.as_str(), "authorization" | "cookie" | "origin" | "host" | "content-length" | "expect")
+            // The one spelling that was checked to be this person's.
+            || (folded == MCP_SESSION_ID && name.as_str() != MCP_SESSION_ID);
         if !dropped {
             to.append(name.clone(), value.clone());
         }
     }
     let mut set = |name: &'static str, value: &str| {
-        if !value.is_empty() {
-            to.insert(HeaderName::from_static(name), text(value));
+        // Only visible ASCII is left of it.
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
+            to.insert(HeaderName::from_static(name), value);
         }
     };
-    set("x-forwarded-user", &allowed.subject);
-    set("x-forwarded-preferred-username", &allowed.username);
-    set("x-forwarded-email", &allowed.email);
-    set("x-forwarded-groups", &allowed.groups.join(","));
-    set("x-grantd-client-id", &allowed.client_id);
-    set("x-grantd-scope", &allowed.scope);
+    // A comma in a group's name is not one between two.
+    let groups: Vec<_> = allowed.groups.iter().map(|group| text(group).replace(',', "%2C")).collect();
+    set("x-forwarded-user", &text(&allowed.subject));
+    set("x-forwarded-preferred-username", &text(&allowed.username));
+    set("x-forwarded-email", &text(&allowed.email));
+    set("x-forwarded-groups", &groups.join(","));
+    set("x-grantd-client-id", &text(&allowed.client_id));
+    set("x-grantd-scope", &text(&allowed.scope));
     let url = url::Url::parse(public.as_str()).ok();
     set("x-forwarded-proto", url.as_ref().map_or("", |url| url.scheme()));
     set("x-forwarded-host", public.origin().split_once("://").map_or("", |(_, host)| host));
     to
 }
 
-/// A value any server reads the same: visible ASCII stays, everything else is percent-encoded, and so is `%`.
-fn text(value: &str) -> HeaderValue {
+/// A value any server reads the same: visible ASCII and the spaces within stay, everything else is percent-encoded, and so
+/// is `%`. A space at an end would be cut off on the way, and make one name of two.
+fn text(value: &str) -> String {
+    let last = value.len().saturating_sub(1);
     let mut safe = String::with_capacity(value.len());
-    for byte in value.bytes() {
+    for (at, byte) in value.bytes().enumerate() {
         match byte {
-            b' '..=b'~' if byte != b'%' => safe.push(char::from(byte)),
+            b'!'..=b'~' if byte != b'%' => safe.push(char::from(byte)),
+            b' ' if at > 0 && at < last => safe.push(' '),
             _ => safe.push_str(&format!("%{byte:02X}")),
         }
     }
-    // Only visible ASCII is left.
-    HeaderValue::from_str(&safe).unwrap_or(HeaderValue::from_static(""))
+    safe
 }
 
 /// Removes what must not come back from the upstream.
@@ -93,7 +114,9 @@ pub(crate) fn from_upstream(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-    headers.remove(header::SET_COOKIE);
+    for name in ORIGIN_WIDE {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]

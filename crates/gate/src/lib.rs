@@ -85,7 +85,10 @@ pub(crate) struct Inner {
     sessions: sessions::Sessions,
     upstream: proxy::Upstream,
     closing: CancellationToken,
+    /// Places for bearer checks.
     calls: tokio::sync::Semaphore,
+    /// Places for the confirmations of open streams: a flood of bad tokens must not cut them.
+    confirmations: tokio::sync::Semaphore,
 }
 
 impl std::fmt::Debug for Gate {
@@ -98,12 +101,13 @@ impl Gate {
     /// Starts the gate, and the watcher of revocations. Must be called within a Tokio runtime.
     pub fn start(config: GateConfig, tokens: TokenServiceClient) -> Self {
         let gate = Self(Arc::new(Inner {
-            cache: cache::Cache::new(config.cache_max_age, config.cache_entries),
+            cache: cache::Cache::new(config.cache_max_age, config.call_timeout, config.cache_entries),
             streams: streams::Streams::default(),
             sessions: sessions::Sessions::new(),
             upstream: proxy::upstream(),
             closing: CancellationToken::new(),
             calls: tokio::sync::Semaphore::new(config.max_calls),
+            confirmations: tokio::sync::Semaphore::new(config.max_calls),
             config,
             tokens,
         }));

@@ -11,12 +11,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{Response, StatusCode, Uri, header, uri::PathAndQuery},
+    http::{HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery},
 };
 use grantd_proto::v1::TokenAllowed;
 use http_body::{Body as _, Frame, SizeHint};
@@ -24,32 +25,53 @@ use http_body_util::{LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{GateResource, Inner, answer, check, headers, streams::Registered};
+use crate::{
+    GateResource, Inner, answer, check,
+    headers::{self, MCP_SESSION_ID},
+    streams::Registered,
+};
 
 /// The connections to upstreams.
 pub(crate) type Upstream = Client<HttpsConnector<HttpConnector>, Body>;
 
-pub(crate) fn upstream() -> Upstream {
-    let connector =
-        hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-    Client::builder(TokioExecutor::new()).build(connector)
-}
+/// Shorter than what servers usually wait (Node and uvicorn five seconds): a call that is sent on a connection while the
+/// upstream closes it cannot be sent again, and would be a 502.
+const IDLE: Duration = Duration::from_secs(4);
 
-const MCP_SESSION_ID: &str = "mcp-session-id";
+pub(crate) fn upstream() -> Upstream {
+    let mut http = HttpConnector::new();
+    // TLS is the business of what wraps it.
+    http.enforce_http(false);
+    // The pieces of a body must not wait for each other.
+    http.set_nodelay(true);
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector)
+}
 
 pub(crate) async fn forward(
     gate: Arc<Inner>,
     at: usize,
     path: &str,
     request: Request,
-    allowed: Arc<TokenAllowed>,
+    admitted: Registered,
 ) -> Response<Body> {
     let Some(resource) = gate.resource(at) else { return answer::unavailable() };
+    let (allowed, since) = (admitted.allowed.clone(), Instant::now());
+    // A tunnel, and an echo of what the gate has added: neither is about a resource.
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        let mut refused = answer::error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "use GET, POST or DELETE");
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
+        return refused;
+    }
     if request.headers().contains_key(header::UPGRADE) {
         return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "upgrades are not supported");
     }
@@ -57,7 +79,13 @@ pub(crate) async fn forward(
     if request.body().size_hint().lower() > gate.config.max_body as u64 {
         return too_large();
     }
-    if let Some(session) = request.headers().get(MCP_SESSION_ID)
+    let mut sessions = request.headers().get_all(MCP_SESSION_ID).iter();
+    let session = sessions.next();
+    if sessions.next().is_some() {
+        // Which of them counts is up to the upstream, so neither could be checked.
+        return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Mcp-Session-Id header");
+    }
+    if let Some(session) = session
         && !gate.sessions.may_use(at, session.as_bytes(), &allowed.subject)
     {
         tracing::warn!(event = "gate.foreign_session", subject = %allowed.subject, "a session of another person was presented");
@@ -78,6 +106,9 @@ pub(crate) async fn forward(
     let response = match sent {
         Ok(Ok(response)) => response,
         Ok(Err(error)) if is_too_large(&error) => return too_large(),
+        Ok(Err(error)) if is_of_the_request(&error) => {
+            return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "the body broke off");
+        }
         Ok(Err(error)) => {
             tracing::warn!(event = "upstream.unreachable", resource = %resource.identifier, error = &error as &dyn std::error::Error);
             return bad_gateway();
@@ -105,7 +136,11 @@ pub(crate) async fn forward(
         tracing::error!(event = "upstream.redirect", resource = %resource.identifier, location, "the upstream redirects; configure the URL it redirects to");
         return bad_gateway();
     }
-    if let Some(session) = response.headers().get(MCP_SESSION_ID) {
+    if status.is_informational() {
+        tracing::error!(event = "upstream.upgrade", resource = %resource.identifier, status = status.as_u16(), "the upstream switches protocols unasked");
+        return bad_gateway();
+    }
+    for session in response.headers().get_all(MCP_SESSION_ID) {
         gate.sessions.opened(at, session.as_bytes(), &allowed.subject);
     }
 
@@ -118,31 +153,34 @@ pub(crate) async fn forward(
     if !is_stream {
         return Response::from_parts(parts, Body::new(body));
     }
-    let registered = gate.streams.register(allowed.clone());
-    tokio::spawn(confirm(gate.clone(), at, allowed, registered.cut.clone()));
-    let ends = [gate.closing.clone(), registered.cut.clone()].map(|end| Box::pin(end.cancelled_owned()));
-    Response::from_parts(parts, Body::new(Stream { body, ends, registered }))
+    tokio::spawn(confirm(gate.clone(), at, allowed, admitted.cut.clone(), since));
+    let ends = [gate.closing.clone(), admitted.cut.clone()].map(|end| Box::pin(end.cancelled_owned()));
+    Response::from_parts(parts, Body::new(Stream { body, ends, registered: admitted }))
 }
 
 /// Asks every now and then whether the grant of an open stream still stands, and cuts a stream whose grant does not, or
 /// could not be confirmed for too long. Not for its token: that is superseded when the client refreshes, and a long call
 /// goes on.
-async fn confirm(gate: Arc<Inner>, at: usize, allowed: Arc<TokenAllowed>, cut: CancellationToken) {
+///
+/// It was let in at `since`; the upstream may have taken a good part of the time to answer. Then it is asked for at once,
+/// and has the time of one question.
+async fn confirm(gate: Arc<Inner>, at: usize, allowed: Arc<TokenAllowed>, cut: CancellationToken, since: Instant) {
     let max_age = gate.config.stream_max_age;
-    let mut confirmed = Instant::now();
+    // Three questions within the time, and as long for the answer to the last of them.
+    let pause = max_age / 4;
+    let mut asked = since;
+    let mut until = (since + max_age).max(Instant::now() + pause);
     loop {
         tokio::select! {
             () = cut.cancelled() => return,
             () = gate.closing.cancelled() => return,
-            () = tokio::time::sleep(max_age / 3) => {}
+            () = tokio::time::sleep_until(asked + pause) => {}
         }
         let Some(resource) = gate.resource(at) else { return };
-        let asked = Instant::now();
-        let answer =
-            tokio::time::timeout_at(confirmed + max_age, check::verify_grant(&gate, resource, &allowed.grant_id));
-        match answer.await {
-            Ok(Ok(())) => confirmed = asked,
-            Ok(Err(check::Refused::Unavailable)) if asked.duration_since(confirmed) < max_age => {}
+        asked = Instant::now();
+        match tokio::time::timeout_at(until, check::verify_grant(&gate, resource, &allowed.grant_id)).await {
+            Ok(Ok(())) => until = asked + max_age,
+            Ok(Err(check::Refused::Unavailable)) if Instant::now() < until => {}
             Ok(Err(_)) | Err(_) => return cut.cancel(),
         }
     }
@@ -177,15 +215,20 @@ fn target(resource: &GateResource, path: &str, request: &Uri) -> Option<Uri> {
         .ok()
 }
 
+/// The errors that led to an error, itself first.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<LengthLimitError>())
+}
+
+/// Whether it was the request's body that failed, not the upstream.
+fn is_of_the_request(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_user)
 }
 
 /// A response stream that can be cut.

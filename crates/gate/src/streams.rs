@@ -1,4 +1,4 @@
-//! Open response streams, so that a revocation can cut them.
+//! Calls that were let in and may become, or are, response streams: so that a revocation can cut them.
 
 use std::{
     collections::HashMap,
@@ -19,10 +19,12 @@ pub(crate) struct Streams {
     next: Arc<AtomicU64>,
 }
 
-/// An open stream; it is forgotten when this is dropped.
+/// A call that was let in; it is forgotten when this is dropped.
 pub(crate) struct Registered {
     streams: Streams,
     id: u64,
+    /// Whose it is.
+    pub(crate) allowed: Arc<TokenAllowed>,
     /// Cancelled when the stream must end.
     pub(crate) cut: CancellationToken,
 }
@@ -35,8 +37,8 @@ impl Streams {
 
     pub(crate) fn register(&self, allowed: Arc<TokenAllowed>) -> Registered {
         let (id, cut) = (self.next.fetch_add(1, Ordering::Relaxed), CancellationToken::new());
-        self.open().insert(id, (allowed, cut.clone()));
-        Registered { streams: self.clone(), id, cut }
+        self.open().insert(id, (allowed.clone(), cut.clone()));
+        Registered { streams: self.clone(), id, allowed, cut }
     }
 
     pub(crate) fn cut(&self, concerns: impl Fn(&TokenAllowed) -> bool) {

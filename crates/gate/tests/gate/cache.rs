@@ -6,7 +6,7 @@ use grantd_proto::v1::{self, TokenAllowed, revocation_event::Event, token_denied
 use tokio::sync::Semaphore;
 
 use crate::{
-    script::{MARKER, allow, deny, person},
+    script::{allow, deny, person},
     support::{Running, config, listen, ok, token, until},
 };
 
@@ -110,18 +110,8 @@ async fn an_announcement_ends_the_trust_in_what_it_concerns() {
         running.script.tokens(|| deny(Reason::Inactive, ""));
         running.script.announce(event.clone());
         // What comes after it is heard after it.
-        heard(&running).await;
+        running.heard().await;
         assert_eq!(running.status(1).await, if concerns { 401 } else { 200 }, "{event:?}");
-    }
-}
-
-/// Announcements are heard in order, so when this one was, those before it were.
-async fn heard(running: &Running) {
-    assert_eq!(running.status(MARKER).await, 200);
-    let before = running.script.marked();
-    running.script.announce(Event::RevokedGrant("marker".into()));
-    while running.script.marked() == before {
-        assert_eq!(running.status(MARKER).await, 200);
     }
 }
 
@@ -147,7 +137,7 @@ async fn an_answer_that_an_announcement_overtakes_is_asked_for_again() {
     let running = Arc::new(Running::before(ok).await);
     let (call, gate) = on_its_way(&running).await;
     running.script.announce(Event::RevokedGrant("grant".into()));
-    heard(&running).await;
+    running.heard().await;
     // The old answer arrives, and by now the token is no good.
     running.script.tokens(|| deny(Reason::Inactive, ""));
     gate.add_permits(1);
@@ -160,9 +150,42 @@ async fn announcements_about_others_keep_an_answer_that_is_on_its_way() {
     let running = Arc::new(Running::before(ok).await);
     let (call, gate) = on_its_way(&running).await;
     running.script.announce(Event::SupersededGrant("another".into()));
-    heard(&running).await;
+    running.heard().await;
     gate.add_permits(1);
     assert_eq!(call.await.unwrap(), 200);
     assert_eq!(running.status(1).await, 200);
     assert_eq!(running.script.asked(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_late_does_not_get_an_answer_that_is_old() {
+    let mut config = config(&listen(ok).await);
+    config.cache_max_age = Duration::from_millis(20);
+    let running = Arc::new(Running::with(config).await);
+    let (first, gate) = on_its_way(&running).await;
+    let asked = tokio::time::Instant::now();
+    until(|| asked.elapsed() > Duration::from_millis(40)).await;
+    // The token is revoked meanwhile, and no announcement says so.
+    let calling = running.clone();
+    let late = tokio::spawn(async move { calling.status(1).await });
+    until(|| running.arrived() == 2).await;
+    running.script.tokens(|| deny(Reason::Inactive, ""));
+    gate.add_permits(1);
+    assert_eq!((first.await.unwrap(), late.await.unwrap()), (200, 401));
+}
+
+#[tokio::test]
+async fn who_waits_for_anothers_question_is_not_left_alone() {
+    let running = Arc::new(Running::before(ok).await);
+    let (first, gate) = on_its_way(&running).await;
+    let calling = running.clone();
+    let second = tokio::spawn(async move { calling.status(1).await });
+    until(|| running.arrived() == 2).await;
+    // It hangs up, and its question goes with it.
+    first.abort();
+    until(|| running.script.asked() == 2).await;
+    gate.add_permits(1);
+    assert_eq!(second.await.unwrap(), 200);
+    assert_eq!(running.status(1).await, 200);
+    assert_eq!(running.script.asked(), 2);
 }

@@ -96,17 +96,62 @@ async fn an_odd_name_is_written_so_that_everybody_reads_it_alike() {
     let (running, seen) = noting().await;
     running.script.tokens(|| {
         allow(TokenAllowed {
-            username: "j\u{f6}rg\r\nX-Forwarded-Groups: root".into(),
-            groups: vec!["a".into(), "100%".into()],
+            username: " j\u{f6}rg\r\nX-Forwarded-Groups: root ".into(),
+            groups: vec!["a".into(), "100%".into(), "b,owner".into(), "two words".into()],
             email: String::new(),
             ..person()
         })
     });
     assert_eq!(running.status(1).await, 200);
     let (_, headers, _) = seen.last();
-    assert_eq!(headers["x-forwarded-preferred-username"], "j%C3%B6rg%0D%0AX-Forwarded-Groups: root");
-    assert_eq!(headers["x-forwarded-groups"], "a,100%25");
+    assert_eq!(headers["x-forwarded-preferred-username"], "%20j%C3%B6rg%0D%0AX-Forwarded-Groups: root%20");
+    assert_eq!(headers["x-forwarded-groups"], "a,100%25,b%2Cowner,two words");
     assert!(!headers.contains_key("x-forwarded-email"));
+}
+
+#[tokio::test]
+async fn nothing_forged_reaches_the_upstream() {
+    let (running, seen) = noting().await;
+    let names = [
+        "x-forwarded-user",
+        "x-forwarded-groups",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-access-token",
+        "x_forwarded_user",
+        "x-forwarded_email",
+        "x.forwarded.user",
+        "x~forwarded~groups",
+        "x-grantd-scope",
+        "x_grantd_client_id",
+        "x-auth-request-email",
+        "x-real-ip",
+        "x-remote-user",
+        "x-remote-group",
+        "remote-user",
+        "remote_groups",
+        "remote-email",
+        "forwarded",
+        "cookie",
+        "origin",
+        "proxy-authorization",
+        "te",
+        "keep-alive",
+        "x-hop",
+        "x_hop",
+    ];
+    let mut call = running.call(1).header("connection", "X-Hop, close").header("connection", "x_hop, x-forwarded-user");
+    for name in names {
+        call = call.header(name, if name == "origin" { "http://localhost/mallory" } else { "mallory" });
+    }
+    assert_eq!(call.header("x-other", "passes").header("x_other", "too").send().await.unwrap().status(), 200);
+    let (_, headers, _) = seen.last();
+    assert!(!format!("{headers:?}").contains("mallory"), "{headers:?}");
+    assert_eq!((&headers["x-other"], &headers["x_other"]), (&"passes".parse().unwrap(), &"too".parse().unwrap()));
+    assert_eq!(
+        (&headers["x-forwarded-user"], headers.get_all("x-forwarded-user").iter().count()),
+        (&"subject".parse().unwrap(), 1)
+    );
 }
 
 #[tokio::test]
@@ -194,6 +239,9 @@ async fn what_the_upstream_answers_passes_but_what_would_mislead_a_client() {
             let mut answer = Response::builder().status(StatusCode::from_u16(status).unwrap());
             for (name, value) in headers.iter().chain(&[
                 ("set-cookie", "evil=1"),
+                ("clear-site-data", "*"),
+                ("alt-svc", "h3=\"evil.example:443\""),
+                ("strict-transport-security", "max-age=1"),
                 ("access-control-allow-origin", "https://only.example"),
                 ("x-own", "kept"),
                 ("connection", "x-hop"),
@@ -207,7 +255,9 @@ async fn what_the_upstream_answers_passes_but_what_would_mislead_a_client() {
         let answer = running.call(1).send().await.unwrap();
         assert_eq!(answer.status(), seen, "{status} {headers:?}");
         let got = answer.headers();
-        assert!(!got.contains_key("set-cookie") && !got.contains_key("x-hop"));
+        for name in ["set-cookie", "clear-site-data", "alt-svc", "strict-transport-security", "x-hop"] {
+            assert!(!got.contains_key(name), "{name}");
+        }
         assert_eq!(got["access-control-allow-origin"], "*");
         if seen == 502 {
             assert!(!got.contains_key("location") && !got.contains_key("www-authenticate"));
@@ -241,4 +291,19 @@ async fn upgrades_are_refused() {
     let running = Running::before(ok).await;
     let answer = running.call(1).header("connection", "upgrade").header("upgrade", "websocket").send().await.unwrap();
     assert_eq!(answer.status(), 400);
+}
+
+#[tokio::test]
+async fn an_upstream_may_answer_before_the_body_is_there() {
+    let running = Running::before(|_| async {
+        Response::builder().status(422).header("mcp-session-id", "s").body(Body::from("enough")).unwrap()
+    })
+    .await;
+    let (feed, body) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+    feed.send(Ok(Bytes::from_static(b"{"))).unwrap();
+    let body = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(body));
+    let answer = running.call(1).body(body).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["mcp-session-id"]), (422, &"s".parse().unwrap()));
+    assert_eq!(answer.text().await.unwrap(), "enough");
+    drop(feed);
 }

@@ -6,6 +6,7 @@ mod bearer;
 mod cache;
 mod forward;
 mod pages;
+mod raw;
 mod script;
 mod streams;
 mod support;

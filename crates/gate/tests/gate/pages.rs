@@ -1,5 +1,6 @@
 //! Clients that run in a page: preflights, origins, and the metadata that everybody may read.
 
+use grantd_oauth_types::ScopeSet;
 use grantd_proto::v1::token_denied::Reason;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -108,4 +109,28 @@ async fn the_metadata_is_there_without_a_token_and_without_token_service() {
     assert_eq!(missing.headers()["content-type"], "application/json");
     let posted = running.request(Method::POST, "/.well-known/oauth-protected-resource/mcp").send().await.unwrap();
     assert_eq!(posted.status(), 405);
+}
+
+#[tokio::test]
+async fn each_resource_has_its_document_and_its_challenge() {
+    let mut config = config(&listen(ok).await);
+    let mut other = config.resources[0].clone();
+    other.identifier = config.public_url.resource("/team/mcp");
+    other.paths = vec!["/team/mcp".into()];
+    other.default_scopes = ScopeSet::parse_lenient("write");
+    config.resources.push(other);
+    let running = Running::with(config).await;
+    for (path, identifier, scope) in [("/mcp", "/mcp", "read"), ("/team/mcp", "/team/mcp", "write")] {
+        let refused = running.request(Method::GET, path).send().await.unwrap();
+        let challenge = refused.headers()["www-authenticate"].to_str().unwrap().to_owned();
+        assert!(challenge.contains(&format!("scope=\"{scope}\"")), "{challenge}");
+        // Where the challenge leads, on this host.
+        let url = challenge.split('"').nth(1).unwrap().strip_prefix(PUBLIC).unwrap().to_owned();
+        let document: Value = running.request(Method::GET, &url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(document["resource"], format!("{PUBLIC}{identifier}"));
+    }
+    let root = running.request(Method::GET, "/.well-known/oauth-protected-resource").send().await.unwrap();
+    assert_eq!(root.json::<Value>().await.unwrap()["resource"], format!("{PUBLIC}/mcp"), "the first");
+    let foreign = running.request(Method::GET, "/team").send().await.unwrap();
+    assert_eq!(foreign.status(), 404, "only whole paths are resources");
 }

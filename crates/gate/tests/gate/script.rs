@@ -34,7 +34,7 @@ struct Inner {
     questions: Mutex<Vec<v1::VerifyTokenRequest>>,
     /// How often the marker was asked about; see [`Script::marked`].
     marked: AtomicUsize,
-    events: broadcast::Sender<RevocationEvent>,
+    events: Mutex<broadcast::Sender<RevocationEvent>>,
 }
 
 /// Who the tokens of these tests belong to.
@@ -76,7 +76,7 @@ impl Script {
             grant: Mutex::new(always(|| allow(person()))),
             questions: Mutex::default(),
             marked: AtomicUsize::new(0),
-            events: broadcast::channel(100).0,
+            events: Mutex::new(broadcast::channel(100).0),
         }))
     }
 
@@ -113,11 +113,16 @@ impl Script {
     }
 
     pub(crate) fn is_watched(&self) -> bool {
-        self.0.events.receiver_count() > 0
+        self.0.events.lock().unwrap().receiver_count() > 0
     }
 
     pub(crate) fn announce(&self, event: Event) {
-        self.0.events.send(RevocationEvent { event: Some(event) }).unwrap();
+        self.0.events.lock().unwrap().send(RevocationEvent { event: Some(event) }).unwrap();
+    }
+
+    /// Ends the stream of announcements.
+    pub(crate) fn hang_up(&self) {
+        *self.0.events.lock().unwrap() = broadcast::channel(100).0;
     }
 }
 
@@ -172,7 +177,7 @@ impl TokenService for Script {
         &self,
         _: Request<v1::WatchRevocationsRequest>,
     ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
-        let events = BroadcastStream::new(self.0.events.subscribe());
+        let events = BroadcastStream::new(self.0.events.lock().unwrap().subscribe());
         Ok(Response::new(events.map(|event| event.map_err(|_| Status::data_loss("too slow"))).boxed()))
     }
 

@@ -14,14 +14,14 @@ use axum::{
     http::Response,
 };
 use futures::{Stream, StreamExt as _};
-use grantd_proto::v1::{revocation_event::Event, token_denied::Reason};
+use grantd_proto::v1::{TokenAllowed, revocation_event::Event, token_denied::Reason};
 use reqwest::Method;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     script::{allow, deny, person},
-    support::{Running, config, listen, token, until},
+    support::{Running, config, listen, ok, token, until},
 };
 
 type Feed = mpsc::UnboundedSender<Result<Bytes, std::io::Error>>;
@@ -163,5 +163,103 @@ async fn closing_the_gate_ends_streams() {
     let running = Running::with(config(&events.url().await)).await;
     let mut reading = open(&running, Method::GET).await;
     running.gate.close();
+    assert!(reading.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_revocation_that_comes_before_the_stream_cuts_it_too() {
+    let leave = Arc::new(Semaphore::new(0));
+    let events = Events::default();
+    let (held, answering) = (leave.clone(), events.clone());
+    let running = Running::before(move |request| {
+        let (held, answering) = (held.clone(), answering.clone());
+        async move {
+            // What asks for the marker does not wait.
+            if request.headers()["x-forwarded-user"] == "marker" {
+                return ok(request).await;
+            }
+            held.acquire().await.unwrap().forget();
+            answering.answer(request).await
+        }
+    })
+    .await;
+    let call = tokio::spawn(running.call(1).send());
+    until(|| running.script.asked() == 1).await;
+    running.script.announce(Event::RevokedGrant("grant".into()));
+    running.heard().await;
+    leave.add_permits(1);
+    let mut reading = call.await.unwrap().unwrap().bytes_stream();
+    assert!(reading.next().await.is_none(), "not even its first event");
+}
+
+#[tokio::test]
+async fn many_streams_each_end_for_their_own() {
+    let events = Events::default();
+    let running = Running::with(config(&events.url().await)).await;
+    let mut readings = Vec::new();
+    for name in ["a", "b", "c"] {
+        running.script.tokens(move || allow(TokenAllowed { grant_id: name.into(), ..person() }));
+        let n = name.as_bytes()[0];
+        let answer = running.request(Method::GET, "/mcp").bearer_auth(token(n)).send().await.unwrap();
+        let mut reading = Box::pin(answer.bytes_stream());
+        assert_eq!(reading.next().await.unwrap().unwrap(), ": hello\n\n");
+        readings.push(reading);
+    }
+    running.script.announce(Event::RevokedGrant("b".into()));
+    assert!(readings[1].next().await.is_none());
+    for at in [0, 2] {
+        events.say(at, "data: on\n\n");
+        assert_eq!(readings[at].next().await.unwrap().unwrap(), "data: on\n\n");
+    }
+    running.script.announce(Event::RevokedSubject("subject".into()));
+    for at in [0, 2] {
+        assert!(readings[at].next().await.is_none());
+    }
+    until(|| events.open.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_whose_grant_loses_what_the_resource_needs() {
+    let events = Events::default();
+    let mut config = config(&events.url().await);
+    config.stream_max_age = Duration::from_millis(60);
+    let running = Running::with(config).await;
+    let mut reading = open(&running, Method::GET).await;
+    running.script.grants(|| deny(Reason::InsufficientScope, "admin"));
+    assert!(reading.next().await.is_none());
+}
+
+#[tokio::test]
+async fn the_watcher_comes_back_and_is_heard_again() {
+    let events = Events::default();
+    let running = Running::with(config(&events.url().await)).await;
+    running.script.hang_up();
+    until(|| running.script.is_watched()).await;
+    let mut reading = open(&running, Method::GET).await;
+    running.script.announce(Event::RevokedClient("client".into()));
+    assert!(reading.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_late_is_confirmed_first() {
+    let events = Events::default();
+    let answering = events.clone();
+    let max_age = Duration::from_millis(40);
+    let mut config = config(
+        &listen(move |request| {
+            let (answering, begun) = (answering.clone(), tokio::time::Instant::now());
+            async move {
+                until(move || begun.elapsed() > max_age * 2).await;
+                answering.answer(request).await
+            }
+        })
+        .await,
+    );
+    config.stream_max_age = max_age;
+    let running = Running::with(config).await;
+    let mut reading = open(&running, Method::POST).await;
+    events.say(0, "data: at last\n\n");
+    assert_eq!(reading.next().await.unwrap().unwrap(), "data: at last\n\n");
+    running.script.grants(|| deny(Reason::Inactive, ""));
     assert!(reading.next().await.is_none());
 }

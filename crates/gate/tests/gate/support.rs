@@ -12,14 +12,17 @@ use axum::{Router, body::Body, extract::Request, http::Response, middleware::map
 use futures::future::BoxFuture;
 use grantd_gate::{Gate, GateConfig, GateResource};
 use grantd_oauth_types::{AccessToken, GrantId, PublicUrl, ScopeSet, Secret};
-use grantd_proto::{TokenServiceClient, Transport, TransportError, v1::token_service_server::TokenServiceServer};
+use grantd_proto::{
+    TokenServiceClient, Transport, TransportError,
+    v1::{revocation_event::Event, token_service_server::TokenServiceServer},
+};
 use reqwest::{Method, RequestBuilder};
 use tokio::{net::TcpListener, time::Instant};
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 use url::Url;
 
-use crate::script::Script;
+use crate::script::{MARKER, Script};
 
 pub(crate) const PUBLIC: &str = "https://mcp.example.com";
 
@@ -111,6 +114,17 @@ impl Running {
     /// The status of a call with the `n`th token.
     pub(crate) async fn status(&self, n: u8) -> u16 {
         self.call(n).send().await.unwrap().status().as_u16()
+    }
+
+    /// Until what was announced so far was heard: announcements are heard in order, so when the one about the marker was,
+    /// those before it were.
+    pub(crate) async fn heard(&self) {
+        assert_eq!(self.status(MARKER).await, 200);
+        let before = self.script.marked();
+        self.script.announce(Event::RevokedGrant("marker".into()));
+        while self.script.marked() == before {
+            assert_eq!(self.status(MARKER).await, 200);
+        }
     }
 }
 
