@@ -40,7 +40,7 @@ pub struct GateConfig {
     pub cache_max_age: Duration,
     /// How many answers are kept.
     pub cache_entries: u64,
-    /// How long an open stream goes on without its grant being confirmed; it is asked for three times in that time.
+    /// How long an open stream goes on without its grant being confirmed; it is asked for four times in that time.
     pub stream_max_age: Duration,
     /// How long TokenService may take to answer.
     pub call_timeout: Duration,
