@@ -1,10 +1,14 @@
 //! What the gate answers for itself: challenges and errors, always JSON (RFC 6750 §3).
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
 };
 use grantd_oauth_types::{BearerChallenge, OAuthErrorCode, ScopeSet};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Limited};
 
 /// A JSON error.
 pub(crate) fn error(status: StatusCode, error: &str, description: &str) -> Response<Body> {
@@ -48,4 +52,19 @@ pub(crate) fn unavailable() -> Response<Body> {
     );
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     response
+}
+
+/// How much of a body is read for nothing, and how long that may take.
+const UNREAD: usize = 64 << 10;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Sends a refusal when the request's body has come in, unless it is long or slow. The connection would be closed otherwise,
+/// without a word, and a client that sends its next request on it takes that for a broken server.
+pub(crate) async fn after_body(body: Body, mut refusal: Response<Body>) -> Response<Body> {
+    let is_short = body.size_hint().lower() <= UNREAD as u64;
+    let read = async { tokio::time::timeout(PATIENCE, Limited::new(body, UNREAD).collect()).await };
+    if !is_short || !matches!(read.await, Ok(Ok(_))) {
+        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    refusal
 }

@@ -38,39 +38,49 @@ pub(crate) async fn handle(gate: Arc<Inner>, at: usize, path: String, request: R
 }
 
 async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Response<Body> {
-    let Some(resource) = gate.resource(at) else { return answer::unavailable() };
+    let refusal = match judge(&gate, at, request.headers()).await {
+        Ok(admitted) => return proxy::forward(gate.clone(), at, path, request, admitted).await,
+        Err(refusal) => refusal,
+    };
+    // Who asks first has not sent a body.
+    if request.headers().contains_key(header::EXPECT) {
+        return refusal;
+    }
+    answer::after_body(request.into_body(), refusal).await
+}
+
+/// Whether a request is let through, by its headers; else what it is answered.
+async fn judge(gate: &Arc<Inner>, at: usize, headers: &HeaderMap) -> Result<Registered, Response<Body>> {
+    let Some(resource) = gate.resource(at) else { return Err(answer::unavailable()) };
     let challenge = |code, scope: &ScopeSet| answer::challenge(&metadata::url(&gate.config, resource), code, scope);
-    let token = match bearer(request.headers()) {
-        Bearer::None => return challenge(None, &resource.default_scopes),
+    let token = match bearer(headers) {
+        Bearer::None => return Err(challenge(None, &resource.default_scopes)),
         Bearer::Twice => {
-            return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Authorization header");
+            return Err(answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Authorization header"));
         }
         Bearer::Token(text) => match AccessToken::parse(text) {
             Some(token) => token,
             None => {
                 tracing::debug!(event = "gate.refused", reason = "malformed");
-                return challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes);
+                return Err(challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes));
             }
         },
     };
-    if let Some(origin) = request.headers().get(header::ORIGIN)
+    if let Some(origin) = headers.get(header::ORIGIN)
         && !cors::origin_allowed(&gate.config, origin)
     {
         tracing::info!(event = "gate.refused", reason = "origin");
-        return answer::error(
+        return Err(answer::error(
             StatusCode::FORBIDDEN,
             "invalid_request",
             "this origin is not allowed; see gate.allowed_origins",
-        );
+        ));
     }
-    match admit(&gate, at, resource, &token).await {
-        Ok(admitted) => proxy::forward(gate.clone(), at, path, request, admitted).await,
-        Err(refused) => match &*refused {
-            Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
-            Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
-            Refused::Unavailable => answer::unavailable(),
-        },
-    }
+    admit(gate, at, resource, &token).await.map_err(|refused| match &*refused {
+        Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
+        Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
+        Refused::Unavailable => answer::unavailable(),
+    })
 }
 
 /// Asks whether a token may call a resource. The call is registered from here on, so that a revocation which comes while

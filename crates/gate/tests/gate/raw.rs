@@ -183,3 +183,28 @@ async fn a_session_cannot_be_presented_beside_another() {
         assert!(!head.contains("victims"), "{head}");
     }
 }
+
+/// A client that sends its body after its headers is refused, and goes on with the same connection.
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_usable() {
+    let running = Running::before(ok).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+    let arrived = || running.arrived() == 1;
+    until(arrived).await;
+    stream.write_all(b"{}GET /mcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 401 ").count(), 2, "{answers}");
+}
+
+/// One whose body never comes is told that the connection ends.
+#[tokio::test]
+async fn a_refusal_does_not_wait_for_a_body_that_never_comes() {
+    let running = Running::before(ok).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"), "{answer}");
+}
