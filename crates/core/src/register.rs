@@ -23,6 +23,9 @@ pub const MAX_REDIRECT_URIS: usize = 100;
 /// The longest of the texts a client says of itself, in bytes.
 pub const MAX_TEXT: usize = 2048;
 
+/// All metadata of one client together, in bytes. Anybody may register, so this bounds what a stranger can store.
+pub const MAX_METADATA: usize = 16 << 10;
+
 /// Metadata as it came.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "the members of RFC 7591 §2")]
@@ -76,10 +79,18 @@ pub fn read_metadata(policy: &Policy, sent: Registration) -> Result<ClientMetada
         ("software_id", &sent.software_id),
         ("software_version", &sent.software_version),
     ];
-    for (name, text) in texts.into_iter().chain(sent.contacts.iter().map(|contact| ("contacts", contact))) {
+    for (name, text) in texts.iter().copied().chain(sent.contacts.iter().map(|contact| ("contacts", contact))) {
         if text.len() > MAX_TEXT {
             return Err(refuse(InvalidClientMetadata, format!("{name} may have at most {MAX_TEXT} bytes")));
         }
+    }
+    let lists = sent.redirect_uris.iter().chain(&sent.contacts).map(String::len);
+    let all: usize = texts.iter().map(|(_, text)| text.len()).chain(lists).sum();
+    if all > MAX_METADATA {
+        return Err(refuse(
+            InvalidClientMetadata,
+            format!("the metadata may have at most {MAX_METADATA} bytes in all"),
+        ));
     }
     if sent.contacts.len() > MAX_REDIRECT_URIS {
         return Err(refuse(InvalidClientMetadata, "too many contacts"));

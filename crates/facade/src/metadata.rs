@@ -9,15 +9,17 @@
 //! a null breaks clients. There is no OpenID Connect document, because there are no ID tokens.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use grantd_oauth_types::{GrantType, ScopeSet, TokenEndpointAuthMethod};
-use http::header;
+use http::{Uri, header};
 use serde::Serialize;
 
 use crate::{FacadeConfig, app::Shared, errors};
+
+const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
 /// RFC 8414 §2, RFC 9207 §3.
 #[derive(Serialize)]
@@ -77,8 +79,10 @@ pub(crate) async fn get(State(app): State<Shared>) -> Response {
 }
 
 /// The document with a path appended, when it is one of ours.
-pub(crate) async fn get_below(state: State<Shared>, Path(path): Path<String>) -> Response {
-    if state.metadata_paths.iter().any(|known| known == path.trim_matches('/')) {
+pub(crate) async fn get_below(state: State<Shared>, uri: Uri) -> Response {
+    // Not decoded: a path that is no text is just not there.
+    let below = uri.path().split_once(WELL_KNOWN).map_or("", |(_, path)| path);
+    if state.metadata_paths.iter().any(|known| known == below.trim_matches('/')) {
         get(state).await
     } else {
         errors::not_found().await

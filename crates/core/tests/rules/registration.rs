@@ -62,6 +62,13 @@ fn metadata_that_cannot_be_is_refused() {
         ("a long id", with(&|sent| sent.software_id = long.clone()), InvalidClientMetadata),
         ("a long version", with(&|sent| sent.software_version = long.clone()), InvalidClientMetadata),
         ("a long contact", with(&|sent| sent.contacts = vec![long.clone()]), InvalidClientMetadata),
+        (
+            "much of everything",
+            with(&|sent| {
+                sent.redirect_uris = (0..10).map(|n| format!("https://app.example/{n}{}", "x".repeat(1700))).collect();
+            }),
+            InvalidClientMetadata,
+        ),
         ("many contacts", with(&|sent| sent.contacts = many(101)), InvalidClientMetadata),
     ] {
         let error = register::register(&policy(), sent, NOW, &draw(1)).unwrap_err();

@@ -3,7 +3,7 @@
 use http::Request;
 use serde_json::json;
 
-use super::{alone, config, facade_with};
+use super::{alone, config, facade, facade_with};
 
 #[tokio::test]
 async fn the_document_is_complete_and_from_configuration() {
@@ -119,5 +119,14 @@ async fn wrong_methods_are_json_405() {
     for path in ["/oauth/authorize/approve?ticket=t", "/oauth/authorize/deny?ticket=t"] {
         assert_eq!(facade.send(Request::head(path), "").await.status, 405, "{path}");
         facade.form(path, &[], "").await.is_error(405, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_just_not_there() {
+    let facade = facade(|_| panic!());
+    for path in ["/.well-known/oauth-authorization-server/%ff", "/.well-known/oauth-authorization-server/%2e%2e/mcp"] {
+        let answer = facade.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "application/json"), "{path}");
     }
 }

@@ -129,6 +129,12 @@ const RESERVED: [&str; 6] = ["/oauth", "/.well-known", "/healthz", "/readyz", "/
 
 /// Refuses resources and scopes that cannot work.
 pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) {
+    let base = config.public_url.path();
+    problems.require(
+        !RESERVED.iter().any(|reserved| base == *reserved || base.starts_with(&format!("{reserved}/"))),
+        "public_url",
+        "its path begins like one of grantd's own; choose another",
+    );
     for name in config.scopes.0.keys() {
         problems.require(
             ScopeToken::parse(name).is_some(),

@@ -147,6 +147,8 @@ fn errors_name_the_place_and_the_way_out() {
         ("public_url = \"http://mcp.example.com\"", "public_url: it must start with https://"),
         ("public_url = [", "/grantd.toml: line 1: this is no TOML"),
         ("listen = \"localhost\"", "listen: write an IP address and a port"),
+        ("public_url = \"https://a.example/oauth\"", "public_url: its path begins like one of grantd's own"),
+        ("public_url = \"https://a.example/token/x\"", "public_url: its path begins like one of grantd's own"),
         ("[store]\nurl = \"postgres://a\"", "store.url: write \"embedded:\""),
         ("[store]\nurl = \"redis-cluster:\"", "store.url: a Redis URL names a host"),
         ("[store]\nclient_cert = \"tls.crt\"", "store: client_cert and client_key go together"),
