@@ -168,7 +168,7 @@ pub fn begin(
             ),
         ));
     }
-    let grant_id = GrantId::new(draw.bytes("grant id"));
+    let grant_id = GrantId::new(draw.id("grant id"));
     let ticket = Ticket { grant_id, secret: Secret::new(draw.bytes("ticket")) };
     let pending = PendingRequest {
         grant_id,

@@ -36,6 +36,14 @@ impl Draw {
         out
     }
 
+    /// 16 bytes for an id that people type: its text never begins with a dash, which a command line takes for a flag.
+    pub fn id(&self, label: &str) -> [u8; 16] {
+        let [first, rest @ ..] = self.bytes::<16>(label);
+        let mut id = [first & 0x7f; 16];
+        id.split_at_mut(1).1.copy_from_slice(&rest);
+        id
+    }
+
     /// The id of a commit of this request. A request that writes in several slots gives each its own label.
     pub fn commit_id(&self, label: &str) -> [u8; 16] {
         self.bytes(&format!("commit {label}"))
@@ -59,6 +67,7 @@ mod tests {
         assert_ne!(draw.bytes::<32>("a"), draw.bytes::<32>("b"));
         assert_ne!(draw.bytes::<32>("a"), Draw::from_request_id(&[2; 32]).unwrap().bytes::<32>("a"));
         assert_ne!(draw.bytes::<32>("a"), [0; 32]);
+        assert!((0..=u8::MAX).all(|n| Draw::from_request_id(&[n; 32]).unwrap().id("a")[0] < 0x80));
         assert!(Draw::from_request_id(&[1; 31]).is_none());
         assert!(Draw::from_request_id(&[1; 65]).is_none());
     }

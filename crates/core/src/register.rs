@@ -136,7 +136,7 @@ pub fn register(
     draw: &Draw,
 ) -> Result<(Client, Option<ClientSecret>, Change), OAuthError> {
     let metadata = read_metadata(policy, sent)?;
-    let text = URL_SAFE_NO_PAD.encode(draw.bytes::<16>("client id"));
+    let text = URL_SAFE_NO_PAD.encode(draw.id("client id"));
     let id = ClientId::parse(&text).ok_or_else(|| refuse(OAuthErrorCode::ServerError, "no client id"))?;
     let secret = match metadata.token_endpoint_auth_method {
         TokenEndpointAuthMethod::None => None,
