@@ -27,8 +27,6 @@ pub struct Loaded<'a> {
     pub code: Option<&'a CodeRecord>,
     /// The head of the code's grant.
     pub grant: Option<&'a Grant>,
-    /// Whether that head was written by this very request, whose answer was lost.
-    pub resent: bool,
     /// The person of the code's consent (or of the grant).
     pub user: Option<&'a User>,
 }
@@ -87,10 +85,10 @@ const SPENT: &str = "the code is unknown, expired or was used already";
 /// Decides a code exchange.
 pub fn exchange(policy: &Policy, loaded: Loaded<'_>, sent: &CodeGrant, now: Timestamp, draw: &Draw) -> Outcome {
     use OAuthErrorCode::{InvalidGrant, InvalidTarget};
-    let Loaded { client, code: record, grant, resent, user } = loaded;
+    let Loaded { client, code: record, grant, user } = loaded;
 
     if let Some(grant) = grant {
-        return after_exchange(policy, client, grant, resent, sent, now, draw);
+        return after_exchange(policy, client, grant, sent, now, draw);
     }
     let Some(record) = record else { return Outcome::refuse(InvalidGrant, SPENT) };
     let consent = &record.consent;
@@ -148,7 +146,6 @@ fn after_exchange(
     policy: &Policy,
     client: &Client,
     grant: &Grant,
-    resent: bool,
     sent: &CodeGrant,
     now: Timestamp,
     draw: &Draw,
@@ -162,14 +159,16 @@ fn after_exchange(
     if !proven {
         return refused;
     }
-    if resent {
-        // Derived from the request alone, so it is the same pair; the head proves it.
+    if ratchet.is_begun_by(draw) {
+        // This very request, which was sent again or is still under way elsewhere. Derived from the request alone, so it is
+        // the same pair. Once that was refreshed there is nothing to answer, and nothing was replayed.
         let timing = Timing { access_expires_at: ratchet.access_expires_at, ..timing(policy, now, grant.expires_at) };
         let (again, pair) = Ratchet::start(grant.id, &sent.code.secret, &sent.verifier, code.clone(), timing, draw);
-        if again.refresh.matches(&ratchet.refresh) {
-            let scope = grant.scope.clone();
-            return Outcome { answer: Ok(Tokens { pair, scope }), change: Change::default(), event: None };
+        if !again.refresh.matches(&ratchet.refresh) {
+            return refused;
         }
+        let scope = grant.scope.clone();
+        return Outcome { answer: Ok(Tokens { pair, scope }), change: Change::default(), event: None };
     }
     refused.with(revoke::revoke(grant, now), Event::CodeReplayed)
 }

@@ -239,6 +239,17 @@ impl Ratchet {
         }
     }
 
+    /// Whether the request of this draw began the chain.
+    pub fn is_begun_by(&self, draw: &Draw) -> bool {
+        self.mark_key == Salt(draw.bytes("mark key"))
+    }
+
+    /// Whether the request of this draw made the current generation: the last salt is its own. Unlike the version of the
+    /// head this outlives the note that the pair arrived, and no other write of the request is taken for it.
+    pub fn is_made_by(&self, draw: &Draw) -> bool {
+        ["salt a", "salt b", "salt c"].iter().any(|label| self.next_salt == Salt(draw.bytes(label)))
+    }
+
     /// Notes that a token of generation `generation` was presented, so that its pair arrived.
     #[must_use]
     pub fn saw(&self, generation: u64, now: Timestamp, overlap: Duration) -> Self {
@@ -350,8 +361,11 @@ impl Ratchet {
         if timing.drain.is_zero() {
             next.draining.clear();
         } else {
-            let until = self.access_expires_at.min(timing.now.plus(timing.drain));
-            next.draining.push((self.access, until));
+            let until = timing.now.plus(timing.drain);
+            // A repaired token had the life of a fresh one; from now on it is superseded, or it is the new one.
+            next.draining.retain(|(digest, _)| *digest != access.digest());
+            next.draining.iter_mut().for_each(|(_, ends)| *ends = until.min(*ends));
+            next.draining.push((self.access, self.access_expires_at.min(until)));
         }
         next.recent.push(superseded(at, digest, &salt));
         next.seen = next.seen.max(presented);

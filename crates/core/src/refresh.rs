@@ -36,8 +36,6 @@ pub struct Loaded<'a> {
     pub client: &'a Client,
     /// The head of the token's grant.
     pub grant: Option<&'a Grant>,
-    /// Whether that head was written by this very request, whose answer was lost.
-    pub resent: bool,
     /// The grant's person.
     pub user: Option<&'a User>,
 }
@@ -76,21 +74,24 @@ pub fn refresh(
         match ratchet.rotate(from, token.generation, timing(policy, now, expires_at), draw) {
             Some((next, pair)) => {
                 let drained = next.draining.iter().map(|(digest, _)| *digest).any(|digest| digest == ratchet.access);
-                let until = now.plus(policy.lifetimes.access_drain).min(ratchet.access_expires_at);
-                let head = Grant { expires_at, state: GrantState::Live(next), ..grant.clone() };
-                let mut change = issue(&head, &pair, scope.clone(), user.identity());
-                let old = RecordKey::Access(grant.id, ratchet.access);
-                if drained && now.is_before(until) {
-                    let record = AccessRecord {
-                        generation: ratchet.generation,
+                let drained_at = now.plus(policy.lifetimes.access_drain);
+                let until = drained_at.min(ratchet.access_expires_at);
+                let draining = |generation, expires_at| {
+                    Record::Access(AccessRecord {
+                        generation,
                         client_id: grant.client_id.clone(),
                         identity: user.identity(),
                         resource: grant.resource.clone(),
                         scope: scope.clone(),
                         seen: true,
-                        expires_at: until,
-                    };
-                    change.puts.push((old, Record::Access(record)));
+                        expires_at,
+                    })
+                };
+                let head = Grant { expires_at, state: GrantState::Live(next), ..grant.clone() };
+                let mut change = issue(&head, &pair, scope.clone(), user.identity());
+                let old = RecordKey::Access(grant.id, ratchet.access);
+                if drained && now.is_before(until) {
+                    change.puts.push((old, draining(ratchet.generation, until)));
                 } else {
                     change.deletes.push(old);
                     change.announce.push(Announce::Superseded(grant.id));
@@ -99,6 +100,14 @@ pub fn refresh(
                 if policy.lifetimes.access_drain.is_zero() {
                     let drained = ratchet.draining.iter().map(|(digest, _)| RecordKey::Access(grant.id, *digest));
                     change.deletes.extend(drained);
+                } else {
+                    // A repaired token had the life of a fresh one.
+                    let repaired = ratchet.draining.iter().filter(|(_, ends)| drained_at.is_before(*ends));
+                    let repaired = repaired.filter(|(digest, _)| *digest != pair.access.digest());
+                    change.puts.extend(repaired.map(|(digest, _)| {
+                        let record = draining(ratchet.generation.saturating_add(1), drained_at);
+                        (RecordKey::Access(grant.id, *digest), record)
+                    }));
                 }
                 Outcome { answer: answer(pair), change, event: Some(event) }
             }
@@ -125,7 +134,7 @@ pub fn refresh(
         Standing::Recent => converge(Event::Converged),
         Standing::ReplyLost => converge(Event::ReplyLost),
         // Our own reply was lost on the way: not a replay, however strict the overlap.
-        Standing::Spent if loaded.resent => match ratchet.current_pair(token) {
+        Standing::Spent if ratchet.is_made_by(draw) => match ratchet.current_pair(token) {
             Some(pair) => Outcome { answer: answer(pair), change: Change::default(), event: None },
             None => refused(),
         },

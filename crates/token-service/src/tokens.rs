@@ -116,8 +116,8 @@ impl Service {
             verifier,
             resource,
         };
-        let commit = draw.commit_id("exchange");
-        self.transact(draw, "exchange", || async {
+        let label = |decided: &Decided| if decided.answer.is_ok() { "exchange" } else { "exchange refused" };
+        self.transact_as(draw, label, || async {
             let mut loaded = self.load(vec![client_key.clone(), code_key.clone(), grant_key.clone()]).await?;
             let client = loaded.record::<Client>(&client_key)?;
             let client =
@@ -129,13 +129,8 @@ impl Service {
                 .map(|code| (code.consent.subject.clone(), code.consent.username.clone()))
                 .or_else(|| grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone())));
             let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
-            let facts = exchange::Loaded {
-                client: &client,
-                code: code.as_ref(),
-                grant: grant.as_ref(),
-                resent: loaded.written_by(&grant_key, commit),
-                user: user.as_ref(),
-            };
+            let facts =
+                exchange::Loaded { client: &client, code: code.as_ref(), grant: grant.as_ref(), user: user.as_ref() };
             let outcome = exchange::exchange(self.policy(), facts, &request, loaded.now, draw);
             if outcome.answer.is_ok()
                 && let Some((subject, _)) = &person
@@ -163,9 +158,9 @@ impl Service {
         };
         let id = token.grant_id;
         let grant_key = RecordKey::Grant(id);
-        let commit = draw.commit_id("refresh");
+        let label = |decided: &Decided| if decided.answer.is_ok() { "refresh" } else { "refresh refused" };
         let decided = self
-            .transact(draw, "refresh", || async {
+            .transact_as(draw, label, || async {
                 let mut loaded = self.load(vec![client_key.clone(), grant_key.clone()]).await?;
                 let client = loaded.record::<Client>(&client_key)?;
                 let client =
@@ -173,12 +168,7 @@ impl Service {
                 let grant = loaded.record::<Grant>(&grant_key)?;
                 let person = grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone()));
                 let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
-                let facts = refresh::Loaded {
-                    client: &client,
-                    grant: grant.as_ref(),
-                    resent: loaded.written_by(&grant_key, commit),
-                    user: user.as_ref(),
-                };
+                let facts = refresh::Loaded { client: &client, grant: grant.as_ref(), user: user.as_ref() };
                 let outcome = refresh::refresh(self.policy(), facts, &token, resource, loaded.now, draw);
                 Ok(decided(loaded, outcome, id, client, person))
             })

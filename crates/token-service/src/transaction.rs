@@ -100,18 +100,35 @@ impl Service {
 
     /// Runs `attempt` until its change is committed. An attempt loads, decides, and returns what it loaded, the change
     /// and the answer.
-    pub(crate) async fn transact<T, F, R>(&self, draw: &Draw, label: &str, mut attempt: F) -> Result<T, Status>
+    pub(crate) async fn transact<T, F, R>(&self, draw: &Draw, label: &str, attempt: F) -> Result<T, Status>
     where
         F: FnMut() -> R,
         R: Future<Output = Result<(Loaded, Change, T), Status>>,
     {
-        let id = draw.commit_id(label);
+        self.transact_as(draw, |_| label, attempt).await
+    }
+
+    /// As [`Self::transact`], for a request that may come to different ends. Each has a label of its own: the request may
+    /// be under way in another process, too, and a commit that is found to be written already must be the one that goes
+    /// with the answer.
+    pub(crate) async fn transact_as<'a, T, F, R>(
+        &self,
+        draw: &Draw,
+        label: impl Fn(&T) -> &'a str,
+        mut attempt: F,
+    ) -> Result<T, Status>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<(Loaded, Change, T), Status>>,
+    {
+        let mut last = "";
         for round in 0..ATTEMPTS {
             let (loaded, change, answer) = attempt().await?;
             if change.is_empty() {
                 return Ok(answer);
             }
-            match self.commit(&loaded, change, id).await? {
+            last = label(&answer);
+            match self.commit(&loaded, change, draw.commit_id(last)).await? {
                 CommitOutcome::Committed => return Ok(answer),
                 CommitOutcome::Conflict => {
                     // Jittered, so that those who met do not meet again.
@@ -121,7 +138,7 @@ impl Service {
                 }
             }
         }
-        tracing::warn!(event = "store.contention", label, "gave up after {ATTEMPTS} conflicts");
+        tracing::warn!(event = "store.contention", label = last, "gave up after {ATTEMPTS} conflicts");
         Err(errors::unavailable())
     }
 

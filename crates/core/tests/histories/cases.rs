@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grantd_core::{Event, revoke, verify};
+use grantd_core::{Event, OnReplay, revoke, verify};
 
 use crate::world::{HOUR, World};
 
@@ -116,5 +116,61 @@ fn a_call_that_is_sent_again_gets_the_answer_of_the_first() {
         assert!(again.change.is_empty());
         assert_eq!(again.answer.unwrap().pair, lost);
         assert!(world.accepts(&lost));
+    }
+}
+
+/// A call may be under way in two processes at once. The slower one comes to decide when the pair is in use.
+#[test]
+fn a_call_that_is_decided_again_after_its_pair_was_used_revokes_nothing() {
+    for overlap in [0, HOUR] {
+        let mut world = World::new(Duration::from_secs(overlap));
+        let first = world.exchange(1).answer.unwrap().pair;
+        world.use_access(&first);
+        let again = world.exchange(1);
+        assert!(again.change.is_empty() && again.event.is_none());
+        assert_eq!(again.answer.unwrap().pair, first);
+
+        let second = world.refresh(&first.refresh, 2).answer.unwrap().pair;
+        world.use_access(&second);
+        let again = world.refresh(&first.refresh, 2);
+        assert!(again.change.is_empty());
+        // A strict store has forgotten by then how to answer; whoever uses the pair has heard the answer.
+        assert_eq!(again.answer.ok().map(|tokens| tokens.pair), (overlap > 0).then(|| second.clone()));
+        let late = world.exchange(1);
+        assert!(late.answer.is_err() && late.change.is_empty(), "its pair was refreshed, so it had arrived");
+        assert!(world.accepts(&second));
+    }
+}
+
+/// What a refused request wrote does not make it the one that rotated.
+#[test]
+fn a_contested_replay_that_is_sent_again_is_refused_again() {
+    let mut world = World::new(Duration::ZERO);
+    world.policy.on_replay = OnReplay::Contest;
+    let first = world.exchange(1).answer.unwrap().pair;
+    world.refresh(&first.refresh, 2).answer.unwrap();
+    for _ in 0..2 {
+        assert!(world.refresh(&first.refresh, 3).answer.is_err());
+    }
+    assert!(world.grant().unwrap().live().unwrap().contested);
+}
+
+#[test]
+fn a_repaired_access_token_that_is_superseded_ends_after_the_drain() {
+    let mut world = World::new(Duration::from_secs(HOUR));
+    world.policy.lifetimes.access_drain = Duration::from_secs(120);
+    let first = world.exchange(1).answer.unwrap().pair;
+    let saved = world.store.clone();
+    let lost = world.refresh(&first.refresh, 10).answer.unwrap().pair;
+    world.store = saved;
+    let (grant, client, user) = (world.grant(), world.client.clone(), world.user.clone());
+    let (_, change) =
+        verify::repair(&world.policy, grant.as_ref(), Some(&client), Some(&user), &lost.access, world.now).unwrap();
+    world.commit(change, 11);
+    let next = world.refresh(&lost.refresh, 12).answer.unwrap().pair;
+    for (later, accepted) in [(119, true), (1, false)] {
+        world.now = world.now.plus(Duration::from_secs(later));
+        assert_eq!(world.accepts(&lost), accepted);
+        assert!(world.accepts(&next));
     }
 }

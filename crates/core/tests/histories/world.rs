@@ -156,7 +156,6 @@ impl World {
             client: &self.client,
             code: code.as_ref(),
             grant: grant.as_ref(),
-            resent: false,
             user: Some(&self.user),
         };
         let outcome = exchange::exchange(&self.policy, facts, &sent, self.now, &draw_of(request));
@@ -166,8 +165,7 @@ impl World {
 
     pub(crate) fn decide(&self, token: &RefreshToken, request: u64) -> Outcome {
         let grant = self.grant();
-        let resent = self.store.version(&RecordKey::Grant(self.code.grant_id), self.now) == Some(request);
-        let facts = refresh::Loaded { client: &self.client, grant: grant.as_ref(), resent, user: Some(&self.user) };
+        let facts = refresh::Loaded { client: &self.client, grant: grant.as_ref(), user: Some(&self.user) };
         refresh::refresh(&self.policy, facts, token, &[], self.now, &draw_of(request))
     }
 

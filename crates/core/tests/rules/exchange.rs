@@ -19,8 +19,7 @@ fn a_code_is_for_its_client_its_redirect_uri_and_its_verifier() {
     let mut changed = other.clone();
     (changed.subject, changed.epoch) = (asked.user.subject.clone(), 1);
     let namesake = grantd_core::records::User { subject: "another".into(), ..asked.user.clone() };
-    let good =
-        Loaded { client: &asked.client, code: Some(&record), grant: None, resent: false, user: Some(&asked.user) };
+    let good = Loaded { client: &asked.client, code: Some(&record), grant: None, user: Some(&asked.user) };
     let with = |change: &dyn Fn(&mut CodeGrant)| {
         let mut sent = sent(&code);
         change(&mut sent);
@@ -60,8 +59,7 @@ fn a_code_is_for_its_client_its_redirect_uri_and_its_verifier() {
 fn what_an_exchange_writes() {
     let asked = Asked::new(policy());
     let (code, record) = asked.approved();
-    let facts =
-        Loaded { client: &asked.client, code: Some(&record), grant: None, resent: false, user: Some(&asked.user) };
+    let facts = Loaded { client: &asked.client, code: Some(&record), grant: None, user: Some(&asked.user) };
     let outcome = exchange::exchange(&asked.policy, facts, &sent(&code), NOW, &draw(10));
     let id = code.grant_id;
     let code_key = RecordKey::Code(id, code.digest());
@@ -84,13 +82,7 @@ fn a_used_code_revokes_only_when_it_is_proven() {
     let stranger = client(7, &[WEB]);
     let verifier = CodeVerifier::parse("another-verifier-0123456789-0123456789-0123456789").unwrap();
     let other_code = AuthorizationCode { grant_id: issued.code.grant_id, secret: Secret::new([5; 32]) };
-    let good = Loaded {
-        client: &issued.client,
-        code: None,
-        grant: Some(&issued.head),
-        resent: false,
-        user: Some(&issued.user),
-    };
+    let good = Loaded { client: &issued.client, code: None, grant: Some(&issued.head), user: Some(&issued.user) };
     let guessed = CodeGrant { verifier, ..sent(&issued.code) };
     for (name, facts, sent, later, revokes) in [
         ("with its verifier", good, sent(&issued.code), 599, true),
@@ -109,11 +101,10 @@ fn a_used_code_revokes_only_when_it_is_proven() {
         }
     }
     // Our own call, sent again because its answer was lost.
-    let resent = Loaded { resent: true, ..good };
-    let again = exchange::exchange(&issued.policy, resent, &sent(&issued.code), NOW.plus(secs(3)), &draw(10));
+    let again = exchange::exchange(&issued.policy, good, &sent(&issued.code), NOW.plus(secs(3)), &draw(10));
     assert!(again.change.is_empty() && again.event.is_none());
     assert_eq!(again.answer.unwrap().pair, issued.pair);
     // A call that only says so has another request id, and so another pair.
-    let forged = exchange::exchange(&issued.policy, resent, &sent(&issued.code), NOW, &draw(12));
+    let forged = exchange::exchange(&issued.policy, good, &sent(&issued.code), NOW, &draw(12));
     assert_eq!(forged.event, Some(Event::CodeReplayed));
 }

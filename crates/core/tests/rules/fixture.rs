@@ -139,13 +139,8 @@ impl Issued {
     pub(crate) fn new(policy: Policy) -> Self {
         let asked = Asked::new(policy);
         let (code, record) = asked.approved();
-        let facts = exchange::Loaded {
-            client: &asked.client,
-            code: Some(&record),
-            grant: None,
-            resent: false,
-            user: Some(&asked.user),
-        };
+        let facts =
+            exchange::Loaded { client: &asked.client, code: Some(&record), grant: None, user: Some(&asked.user) };
         let outcome = exchange::exchange(&asked.policy, facts, &sent(&code), NOW, &draw(10));
         let head = head_of(&outcome).unwrap();
         let pair = outcome.answer.unwrap().pair;
@@ -155,8 +150,7 @@ impl Issued {
 
     /// What a refresh comes to, without its being committed.
     pub(crate) fn refresh(&self, token: &RefreshToken, n: u8) -> Outcome {
-        let facts =
-            refresh::Loaded { client: &self.client, grant: Some(&self.head), resent: false, user: Some(&self.user) };
+        let facts = refresh::Loaded { client: &self.client, grant: Some(&self.head), user: Some(&self.user) };
         refresh::refresh(&self.policy, facts, token, &[], self.now, &draw(n))
     }
 

@@ -92,8 +92,7 @@ fn a_forged_token_changes_nothing() {
     }
     // A right token in the wrong hands, current or spent, harms nobody either.
     for token in [&issued.pair.refresh, &spent] {
-        let facts =
-            refresh::Loaded { client: &stranger, grant: Some(&issued.head), resent: false, user: Some(&issued.user) };
+        let facts = refresh::Loaded { client: &stranger, grant: Some(&issued.head), user: Some(&issued.user) };
         let outcome = refresh::refresh(&issued.policy, facts, token, &[], issued.now, &draw(30));
         assert!(outcome.change.is_empty());
         assert_eq!(outcome.answer.unwrap_err().code, OAuthErrorCode::InvalidGrant);
@@ -151,7 +150,7 @@ fn what_a_grant_rests_on_must_stand() {
         ("the client began anew", &issued.policy, &client_anew, Some(&issued.user)),
         ("the resource is gone", &unprotected, &issued.client, Some(&issued.user)),
     ] {
-        let facts = refresh::Loaded { client, grant: Some(&issued.head), resent: false, user };
+        let facts = refresh::Loaded { client, grant: Some(&issued.head), user };
         let outcome = refresh::refresh(policy, facts, &issued.pair.refresh, &[], NOW, &draw(30));
         assert_eq!(outcome.event, Some(Event::GrantOrphaned), "{name}");
         assert!(outcome.answer.is_err() && head_of(&outcome).unwrap().live().is_none(), "{name}");
@@ -159,8 +158,7 @@ fn what_a_grant_rests_on_must_stand() {
     // Whoever may have less of it now gets less.
     let mut less = issued.policy.clone();
     less.resources[0].scopes = scopes("read");
-    let facts =
-        refresh::Loaded { client: &issued.client, grant: Some(&issued.head), resent: false, user: Some(&issued.user) };
+    let facts = refresh::Loaded { client: &issued.client, grant: Some(&issued.head), user: Some(&issued.user) };
     let outcome = refresh::refresh(&less, facts, &issued.pair.refresh, &[], NOW, &draw(30));
     assert_eq!(outcome.answer.unwrap().scope, scopes("read"));
     for (resource, error) in [(MCP, None), ("", None), (OTHER, Some(OAuthErrorCode::InvalidTarget))] {
