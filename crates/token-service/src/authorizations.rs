@@ -1,13 +1,13 @@
 //! Authorization requests: begin, approve, deny.
 
 use grantd_core::{
-    RecordKey,
+    Change, Record, RecordKey,
     approve::{self, Loaded as Facts, signed_in},
     authorize::{self, AuthorizationRequest},
     ratchet::Ratchet,
     records::{Client, CodeRecord, Consent, Grant, PendingRequest, Session, User},
 };
-use grantd_oauth_types::{ClientId, GrantId, SessionSecret, Ticket};
+use grantd_oauth_types::{ClientId, Digest, GrantId, SessionSecret, Ticket};
 use grantd_proto::v1::{self, authorization_decision::Outcome, begin_authorization_response::Next};
 use grantd_store::Index;
 use tonic::Status;
@@ -72,15 +72,23 @@ impl Service {
             return Ok(sign_in(&loaded));
         }
 
-        let request_key = RecordKey::Request(GrantId::new(draw.bytes("grant id")));
+        let begin = |now| {
+            authorize::begin(self.policy(), &client, &checked, user, session.digest(), now, &draw)
+                .map_err(|fault| errors::fault(&fault))
+        };
+        // The time does not matter to its name.
+        let request_key = RecordKey::Request(begin(grantd_core::Timestamp::default())?.0.grant_id);
         let (now, pending, ticket) = self
             .transact(&draw, "begin", || async {
                 let loaded = self.load(vec![request_key.clone()]).await?;
-                let (pending, ticket, change) =
-                    authorize::begin(self.policy(), &client, &checked, user, session.digest(), loaded.now, &draw)
-                        .map_err(|fault| errors::fault(&fault))?;
+                let (pending, ticket, change) = begin(loaded.now)?;
                 let now = loaded.now;
-                Ok((loaded, change, (now, pending, ticket)))
+                // Its id is derived from this request, which was sent before: what was asked then stands.
+                match loaded.record::<PendingRequest>(&request_key)? {
+                    Some(there) if is_same(&there, &pending) => Ok((loaded, Change::default(), (now, there, ticket))),
+                    Some(_) => Err(errors::other_request()),
+                    None => Ok((loaded, change, (now, pending, ticket))),
+                }
             })
             .await?;
         let scopes = pending.consent.scope.iter().map(|scope| v1::ScopeDescription {
@@ -134,8 +142,9 @@ impl Service {
             .await?;
         if let Some(event) = event {
             events::log(event, &about(id, &approved.consent, &sent.remote_address));
-            self.revoke_contested(&approved.consent, &draw).await?;
         }
+        // Also when the code was there already: who approved before may not have come this far.
+        self.revoke_contested(&approved.consent, &draw).await?;
         Ok(decision(&approved.consent, Outcome::Code(approved.code.to_text())))
     }
 
@@ -147,15 +156,30 @@ impl Service {
         let ticket = Ticket::parse(&sent.ticket).ok_or_else(|| errors::refusal(approve::Refusal::TicketExpired))?;
         let session = SessionSecret::parse(&sent.session_secret)
             .ok_or_else(|| errors::refusal(approve::Refusal::LoginRequired))?;
+        let key = RecordKey::Request(ticket.grant_id);
+        let commit = draw.commit_id("deny");
         let (consent, event) = self
             .transact(&draw, "deny", || async {
                 let (loaded, facts) = self.ticket_facts(&ticket, &session).await?;
-                let (consent, change, event) =
+                if let Some(denied) = facts.request.as_ref().filter(|_| loaded.written_by(&key, commit)) {
+                    let consent = denied.consent.clone();
+                    return Ok((loaded, Change::default(), (consent, None)));
+                }
+                let (consent, mut change, event) =
                     approve::deny(facts.borrow(), &ticket, &session).map_err(errors::refusal)?;
-                Ok((loaded, change, (consent, event)))
+                // A deletion leaves nothing by which this call is known when it is sent again. So the request stays, for
+                // as long as it would have, and no ticket fits it.
+                if let Some(request) = facts.request {
+                    let denied = PendingRequest { ticket: Digest::of(b"denied"), ..request };
+                    change.puts.push((key.clone(), Record::Request(denied)));
+                    change.deletes.retain(|deleted| *deleted != key);
+                }
+                Ok((loaded, change, (consent, Some(event))))
             })
             .await?;
-        events::log(event, &about(ticket.grant_id, &consent, &sent.remote_address));
+        if let Some(event) = event {
+            events::log(event, &about(ticket.grant_id, &consent, &sent.remote_address));
+        }
         Ok(decision(&consent, Outcome::Error("access_denied".to_owned())))
     }
 
@@ -224,6 +248,14 @@ impl OwnedFacts {
             user: self.user.as_ref(),
         }
     }
+}
+
+/// Whether both were made from one request, by the same client in the same session.
+fn is_same(one: &PendingRequest, other: &PendingRequest) -> bool {
+    one.ticket == other.ticket
+        && one.session == other.session
+        && one.consent.client_id == other.consent.client_id
+        && one.consent.subject == other.consent.subject
 }
 
 fn about<'a>(id: GrantId, consent: &'a Consent, remote_address: &'a str) -> About<'a> {

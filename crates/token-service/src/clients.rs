@@ -47,7 +47,15 @@ impl Service {
                     register::register(self.policy(), registration.clone(), loaded.now, &draw)
                         .map_err(|error| errors::oauth(&error))?;
                 let now = loaded.now;
-                Ok((loaded, change, (now, client, secret)))
+                // Its id is derived from this request: it was sent before, and its client may have been renewed or
+                // changed since.
+                match loaded.record::<Client>(&key)? {
+                    Some(there) if there.secret == client.secret => {
+                        Ok((loaded, Change::default(), (now, there, secret)))
+                    }
+                    Some(_) => Err(errors::other_request()),
+                    None => Ok((loaded, change, (now, client, secret))),
+                }
             })
             .await?;
         self.index(&Index::clients(), id.as_str(), Some(client.expires_at)).await?;

@@ -39,6 +39,11 @@ pub(crate) fn invalid_request(description: &str) -> Status {
     oauth(&OAuthError::new(OAuthErrorCode::InvalidRequest, description))
 }
 
+/// A request id that came before, with something else: its answer belongs to that.
+pub(crate) fn other_request() -> Status {
+    invalid_request("this request_id was used for another request; draw one for each")
+}
+
 /// A fault of an authorization request.
 pub(crate) fn fault(fault: &Fault) -> Status {
     match fault {

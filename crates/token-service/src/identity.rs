@@ -1,6 +1,11 @@
 //! Sign-in sessions and local users.
 
-use grantd_core::{Change, RecordKey, approve::signed_in, records::User, users};
+use grantd_core::{
+    Change, RecordKey,
+    approve::signed_in,
+    records::{Session, User},
+    users,
+};
 use grantd_oauth_types::SessionSecret;
 use grantd_proto::{error, v1};
 use grantd_store::Index;
@@ -26,7 +31,8 @@ impl Service {
         self.0.passwords.admit(&username, &sent.remote_address)?;
         let key = RecordKey::User(username.clone());
         let user = self.load(vec![key.clone()]).await?.record::<User>(&key)?;
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        // Who is being removed has none.
+        let hash = user.as_ref().map(|user| user.password_hash.clone()).filter(|hash| !hash.is_empty());
         let right = self.0.passwords.verify(sent.password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
             events::sign_in("sign_in.failed", &username, "", &sent.remote_address);
@@ -37,7 +43,16 @@ impl Service {
                 let (_, _, probe) = users::open_session(self.policy(), &user, grantd_core::Timestamp::default(), &draw);
                 let loaded = self.load(probe.unchanged).await?;
                 let (secret, session, change) = users::open_session(self.policy(), &user, loaded.now, &draw);
-                let expires_in = convert::remaining(loaded.now, session.expires_at);
+                let remaining = |session: &Session| convert::remaining(loaded.now, session.expires_at);
+                let key = RecordKey::Session(secret.digest());
+                let (change, expires_in) = match loaded.record::<Session>(&key)? {
+                    // This call was sent before.
+                    Some(there) if signed_in(Some(&there), Some(&user)).is_some() => {
+                        (Change::default(), remaining(&there))
+                    }
+                    Some(_) => return Err(errors::other_request()),
+                    None => (change, remaining(&session)),
+                };
                 Ok((loaded, change, (secret, expires_in)))
             })
             .await?;
@@ -131,16 +146,30 @@ impl Service {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         let key = RecordKey::User(username.clone());
-        // First the user, so that nothing can be refreshed any more; then the grants the index knows.
+        // 1. The person is shut out, so that nothing can be refreshed any more. 2. The grants that the index knows end.
+        // 3. Only then the record goes: it is what a call that is sent again finds the grants by.
+        let shut_out = draw.commit_id("shut out");
         let subject = self
-            .transact(&draw, "delete user", || async {
+            .transact(&draw, "shut out", || async {
                 let loaded = self.load(vec![key.clone()]).await?;
                 let user = loaded.record::<User>(&key)?.ok_or_else(unknown_user)?;
-                let change = users::remove(&user);
+                let done = loaded.written_by(&key, shut_out);
+                let change = if done { Change::default() } else { users::set_password(&user, String::new()) };
                 Ok((loaded, change, user.subject))
             })
             .await?;
         self.revoke_all(Whose::Subject(&subject), &draw).await?;
+        self.transact(&draw, "delete user", || async {
+            let loaded = self.load(vec![key.clone()]).await?;
+            let change = match loaded.record::<User>(&key)? {
+                None => Change::default(),
+                Some(user) if loaded.written_by(&key, shut_out) => users::remove(&user),
+                // Let in again meanwhile, or created anew; sent again, this call starts from there.
+                Some(_) => return Err(errors::unavailable()),
+            };
+            Ok((loaded, change, ()))
+        })
+        .await?;
         self.0.store.index_remove(&Index::users(), &username).await.map_err(|error| errors::store(&error))
     }
 }

@@ -2,7 +2,6 @@
 
 use grantd_core::users::OWNER_GROUP;
 use grantd_proto::v1;
-use grantd_store::Index;
 use tonic::Status;
 
 use crate::{Service, tokens::own_request_id};
@@ -23,7 +22,7 @@ impl Service {
     /// Creates the user `owner` when there is no user at all. An owner that was removed on purpose stays removed as long
     /// as anybody else is there.
     pub async fn ensure_owner(&self, password: String) -> Result<OwnerOutcome, Status> {
-        if !self.page(&Index::users(), "", 1).await?.members.is_empty() {
+        if self.has_users().await? {
             return Ok(OwnerOutcome::Exists);
         }
         let request_id = own_request_id()?;
@@ -44,8 +43,18 @@ impl Service {
         }
     }
 
-    /// Whether there is any user yet.
+    /// Whether there is any user yet. The index alone does not say: it may list one that never came to be.
     pub async fn has_users(&self) -> Result<bool, Status> {
-        Ok(!self.page(&Index::users(), "", 1).await?.members.is_empty())
+        let mut page_token = String::new();
+        loop {
+            let page = self.do_list_users(&v1::ListUsersRequest { page_size: 0, page_token }).await?;
+            if !page.users.is_empty() {
+                return Ok(true);
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(false);
+            }
+            page_token = page.next_page_token;
+        }
     }
 }

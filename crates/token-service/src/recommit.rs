@@ -11,7 +11,7 @@
 //! Left to others: how a store finds out that something may have been missed.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -30,9 +30,17 @@ const MOST: usize = 100_000;
 /// Between attempts to hear announcements again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The revocations of the last minute, oldest first.
+/// The revocations of the last minute.
 #[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<VecDeque<(Instant, GrantId)>>);
+pub(crate) struct Recent(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// When each was last committed. Each once: what is committed again is noted again, and must not multiply.
+    last: HashMap<GrantId, Instant>,
+    /// Oldest first.
+    order: VecDeque<(Instant, GrantId)>,
+}
 
 impl Recent {
     /// Remembers what a committed change revoked.
@@ -43,16 +51,23 @@ impl Recent {
         let now = Instant::now();
         // A panic while it was held leaves a whole list.
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.extend(change.iter().map(|id| (now, *id)));
-        while recent.len() > MOST || recent.front().is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED) {
-            recent.pop_front();
+        let Remembered { last, order } = &mut *recent;
+        for id in change {
+            last.insert(*id, now);
+            order.push_back((now, *id));
+        }
+        while order.len() > MOST || order.front().is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED) {
+            let Some((at, id)) = order.pop_front() else { break };
+            if last.get(&id) == Some(&at) {
+                last.remove(&id);
+            }
         }
     }
 
     fn remembered(&self) -> Vec<GrantId> {
         let now = Instant::now();
         let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().filter(|(at, _)| now.duration_since(*at) <= REMEMBERED).map(|(_, id)| *id).collect()
+        recent.last.iter().filter(|(_, at)| now.duration_since(**at) <= REMEMBERED).map(|(id, _)| *id).collect()
     }
 }
 
@@ -91,6 +106,10 @@ impl Service {
         for id in self.0.recent.remembered() {
             // Until it is done: a store that just failed over may need a moment.
             while let Err(status) = self.recommit_one(id).await {
+                if status.code() != tonic::Code::Unavailable {
+                    // Waiting will not help, and the others must not wait for it. Its cause was logged.
+                    break;
+                }
                 tracing::debug!(code = ?status.code(), "a revocation could not be committed again yet");
                 tokio::time::sleep(PAUSE).await;
             }
@@ -101,5 +120,39 @@ impl Service {
         let request_id = own_request_id()?;
         let draw = crate::transaction::draw(&request_id)?;
         self.revoke_one(id, &draw).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_committed_again_is_remembered_once() {
+        let (recent, ids) = (Recent::default(), [1, 2].map(|id| GrantId::new([id; 16])));
+        recent.note(&ids);
+        for _ in 0..10 {
+            // As every gap does.
+            for id in recent.remembered() {
+                recent.note(&[id]);
+            }
+        }
+        let mut remembered = recent.remembered();
+        remembered.sort_unstable();
+        assert_eq!(remembered, ids);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revocation_is_remembered_for_a_while_from_its_last_commit() {
+        let (recent, id) = (Recent::default(), GrantId::new([1; 16]));
+        recent.note(&[id]);
+        tokio::time::advance(REMEMBERED).await;
+        assert_eq!(recent.remembered(), [id]);
+        recent.note(&[id]);
+        tokio::time::advance(REMEMBERED).await;
+        recent.note(&[GrantId::new([2; 16])]);
+        assert!(recent.remembered().contains(&id));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(recent.remembered(), [GrantId::new([2; 16])]);
     }
 }

@@ -4,10 +4,10 @@ use grantd_core::{
     Change, Draw, Event, RecordKey,
     exchange::{self, CodeGrant, Outcome, Tokens},
     records::{Client, CodeRecord, Grant, User},
-    refresh, register,
+    refresh, register, verify,
 };
 use grantd_oauth_types::{
-    AccessToken, AuthorizationCode, ClientId, CodeVerifier, GrantId, OAuthError, OAuthErrorCode, RefreshToken,
+    AccessToken, AuthorizationCode, ClientId, CodeVerifier, GrantId, OAuthError, OAuthErrorCode, RefreshToken, ScopeSet,
 };
 use grantd_proto::v1::{self, issue_token_request::Grant as Sent};
 use tonic::Status;
@@ -117,30 +117,65 @@ impl Service {
             resource,
         };
         let label = |decided: &Decided| if decided.answer.is_ok() { "exchange" } else { "exchange refused" };
-        self.transact_as(draw, label, || async {
-            let mut loaded = self.load(vec![client_key.clone(), code_key.clone(), grant_key.clone()]).await?;
-            let client = loaded.record::<Client>(&client_key)?;
-            let client =
-                register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
-            let code = loaded.record::<CodeRecord>(&code_key)?;
-            let grant = loaded.record::<Grant>(&grant_key)?;
-            let person = code
-                .as_ref()
-                .map(|code| (code.consent.subject.clone(), code.consent.username.clone()))
-                .or_else(|| grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone())));
-            let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
-            let facts =
-                exchange::Loaded { client: &client, code: code.as_ref(), grant: grant.as_ref(), user: user.as_ref() };
-            let outcome = exchange::exchange(self.policy(), facts, &request, loaded.now, draw);
-            if outcome.answer.is_ok()
-                && let Some((subject, _)) = &person
-            {
-                let expires_at = loaded.now.plus(self.policy().lifetimes.refresh);
-                self.index_grant(id, &client.id, subject, expires_at).await?;
-            }
-            Ok(decided(loaded, outcome, id, client, person))
-        })
-        .await
+        let decided = self
+            .transact_as(draw, label, || async {
+                let mut loaded = self.load(vec![client_key.clone(), code_key.clone(), grant_key.clone()]).await?;
+                let client = loaded.record::<Client>(&client_key)?;
+                let client =
+                    register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
+                let code = loaded.record::<CodeRecord>(&code_key)?;
+                let grant = loaded.record::<Grant>(&grant_key)?;
+                let person = code
+                    .as_ref()
+                    .map(|code| (code.consent.subject.clone(), code.consent.username.clone()))
+                    .or_else(|| grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone())));
+                let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
+                let facts = exchange::Loaded {
+                    client: &client,
+                    code: code.as_ref(),
+                    grant: grant.as_ref(),
+                    user: user.as_ref(),
+                };
+                let outcome = exchange::exchange(self.policy(), facts, &request, loaded.now, draw);
+                if outcome.answer.is_ok()
+                    && let Some((subject, _)) = &person
+                {
+                    let expires_at = loaded.now.plus(self.policy().lifetimes.refresh);
+                    self.index_grant(id, &client.id, subject, expires_at).await?;
+                }
+                Ok(decided(loaded, outcome, id, client, person))
+            })
+            .await?;
+        if decided.answer.is_ok() && self.is_orphaned(id).await? {
+            self.revoke_one(id, draw).await?;
+            return Err(invalid_grant());
+        }
+        Ok(decided)
+    }
+
+    /// Whether client or person ended while a grant of theirs was being written. They have other slots, so no commit can
+    /// rest on them: who removed them before the grant was there did not find it, and who did so after it will.
+    async fn is_orphaned(&self, id: GrantId) -> Result<bool, Status> {
+        let key = RecordKey::Grant(id);
+        let mut loaded = self.load(vec![key.clone()]).await?;
+        let Some(grant) = loaded.record::<Grant>(&key)?.filter(|grant| grant.live().is_some()) else {
+            return Ok(false);
+        };
+        let keys = [RecordKey::Client(grant.client_id.clone()), RecordKey::User(grant.username.clone())];
+        self.load_more(&mut loaded, keys.to_vec()).await?;
+        let [client, user] = &keys;
+        let (client, user) = (loaded.record(client)?, loaded.record(user)?);
+        let needs = ScopeSet::default();
+        let stands = verify::grant(
+            self.policy(),
+            Some(&grant),
+            client.as_ref(),
+            user.as_ref(),
+            &grant.resource,
+            &needs,
+            loaded.now,
+        );
+        Ok(stands.is_err())
     }
 
     async fn refresh_token(

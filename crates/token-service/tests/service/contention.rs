@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
+use grantd_oauth_types::{AccessToken, AuthorizationCode, RefreshToken};
 use grantd_proto::{Role, v1};
+use grantd_store::{Entry, Key, Store as _};
+use tonic::Code;
 
 use crate::support::{Rig, reason};
 
@@ -76,4 +79,103 @@ async fn a_name_is_taken_once() {
     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         assert_eq!(reason(refused), "user_exists");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_request_sent_many_times_at_once_is_answered_alike() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let code = rig.code(&party).await;
+    let exchange = rig.exchange(&party, &code);
+    let answers = join_all((0..12).map(|_| rig.issued(exchange.clone()))).await;
+    let first = answers[0].clone().unwrap();
+    assert!(answers.into_iter().all(|answer| answer.unwrap() == first));
+    let refresh = rig.refresh(&party, &first.refresh_token);
+    let answers = join_all((0..12).map(|_| rig.issued(refresh.clone()))).await;
+    let second = answers[0].clone().unwrap();
+    assert!(answers.into_iter().all(|answer| answer.unwrap() == second));
+    assert!(rig.accepts(&second.access_token).await);
+
+    let (registration, sign_in, begin) = (rig.registration(), rig.sign_in(), rig.begin(&party));
+    let registered = join_all((0..12).map(|_| {
+        let (mut tokens, request) = (rig.tokens(Role::Flow), registration.clone());
+        async move { tokens.register_client(request).await.unwrap().into_inner() }
+    }));
+    let registered = registered.await;
+    assert!(registered.iter().all(|answer| *answer == registered[0]));
+    let begun = join_all((0..12).map(|_| {
+        let (mut tokens, request) = (rig.tokens(Role::Flow), begin.clone());
+        async move { tokens.begin_authorization(request).await.unwrap().into_inner() }
+    }));
+    let begun = begun.await;
+    assert!(begun.iter().all(|answer| *answer == begun[0]));
+    let signed_in = join_all((0..4).map(|_| {
+        let (mut identity, request) = (rig.identity(Role::Flow), sign_in.clone());
+        async move { identity.sign_in(request).await.unwrap().into_inner() }
+    }));
+    let signed_in = signed_in.await;
+    assert!(signed_in.iter().all(|answer| *answer == signed_in[0]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clicks_give_one_code() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let ticket = rig.ticket(&party).await;
+    let answers = join_all((0..12).map(|_| {
+        let (mut tokens, request) = (rig.tokens(Role::Flow), rig.approve(&party, &ticket));
+        async move { tokens.approve_authorization(request).await.unwrap().into_inner() }
+    }));
+    let answers = answers.await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+/// Everything there is of a grant.
+async fn records(rig: &Rig, keys: &[Key]) -> Vec<Option<Entry>> {
+    rig.raw.get(keys).await.unwrap().entries
+}
+
+#[tokio::test]
+async fn who_never_wins_is_told_to_come_again_and_has_written_nothing() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let (code, pair) = (rig.code(&party).await, rig.pair(&party).await);
+    let id = rig.grant_of(&pair.access_token).await;
+    let access = AccessToken::parse(&pair.access_token).unwrap().digest().to_string();
+    let refresh = RefreshToken::parse(&pair.refresh_token).unwrap().digest().to_string();
+    let code_of = AuthorizationCode::parse(&code).unwrap();
+    let (new, digest) = (code_of.grant_id.to_string(), code_of.digest().to_string());
+    let keys = [
+        Key::grant(&id),
+        Key::access(&id, &access),
+        Key::refresh(&id, &refresh),
+        Key::grant(&new),
+        Key::code(&new, &digest),
+        Key::client(&party.client_id),
+        Key::user("owner"),
+    ];
+    let before = records(&rig, &keys).await;
+    let revoke = v1::RevokeGrantRequest { request_id: rig.id(), grant_id: id.clone() };
+    let remove = v1::DeleteUserRequest { request_id: rig.id(), username: "owner".into() };
+    let (exchange, refreshed) = (rig.exchange(&party, &code), rig.refresh(&party, &pair.refresh_token));
+
+    // Paused, so that nobody waits between the attempts.
+    tokio::time::pause();
+    rig.faults.conflict(usize::MAX);
+    let refused = [
+        rig.issued(exchange.clone()).await.err(),
+        rig.issued(refreshed.clone()).await.err(),
+        rig.tokens(Role::Admin).revoke_grant(revoke).await.err(),
+        rig.identity(Role::Admin).delete_user(remove).await.err(),
+    ];
+    rig.faults.heal();
+    tokio::time::resume();
+    for status in refused {
+        let status = status.unwrap();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "temporarily_unavailable"));
+    }
+    assert_eq!(records(&rig, &keys).await, before);
+    // Sent again, both are done.
+    assert!(rig.accepts(&rig.issued(exchange).await.unwrap().access_token).await);
+    assert!(rig.accepts(&rig.issued(refreshed).await.unwrap().access_token).await);
 }

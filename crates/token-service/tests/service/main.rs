@@ -2,9 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod again;
 mod contention;
+mod errors;
+mod flaky;
+mod keys;
 mod lifetimes;
+mod outage;
+mod questions;
 mod resend;
 mod roles;
 mod support;
 mod takeback;
+mod watch;

@@ -1,15 +1,10 @@
 //! Services, and the way of a client and a person through them.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use async_trait::async_trait;
-use futures::{StreamExt as _, stream::BoxStream};
 use grantd_core::{Lifetimes, OnReplay, Policy, ResourcePolicy, ScopePolicy};
 use grantd_oauth_types::{CodeVerifier, ResourceUri, Scope, ScopeSet};
 use grantd_proto::{
@@ -19,12 +14,12 @@ use grantd_proto::{
         verify_token_response::Result as Verdict,
     },
 };
-use grantd_store::{Announcement, Batch, CommitOutcome, Index, IndexPage, Key, Snapshot, Store, StoreError, Timestamp};
+use grantd_store::{Store, Timestamp};
 use grantd_store_embedded::{Clock, EmbeddedStore};
 use grantd_token_service::{Service, ServiceConfig, in_process};
-use tokio::sync::broadcast;
-use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
+
+use crate::flaky::{Faults, Flaky};
 
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub(crate) const CALLBACK: &str = "http://localhost:3118/callback";
@@ -44,69 +39,6 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(1_800_000_000_000 + self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// How the next commits fail.
-#[derive(Debug)]
-pub(crate) struct Faults {
-    /// Breaks the announcements, as a store does that fails over.
-    gaps: broadcast::Sender<()>,
-    /// How many commits go well before one fails; far away unless a test says so.
-    pub(crate) good: AtomicUsize,
-    /// How many fail then.
-    pub(crate) bad: AtomicUsize,
-    /// Whether a failing commit happens all the same: its answer is lost.
-    pub(crate) happens: AtomicUsize,
-}
-
-impl Faults {
-    fn new() -> Self {
-        let [good, bad, happens] = [0; 3].map(AtomicUsize::new);
-        Self { gaps: broadcast::channel(16).0, good, bad, happens }
-    }
-}
-
-struct Flaky(EmbeddedStore, Arc<Faults>);
-
-#[async_trait]
-impl Store for Flaky {
-    async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
-        self.0.get(keys).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
-        let spend =
-            |of: &AtomicUsize| of.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
-        if spend(&self.1.good) || !spend(&self.1.bad) {
-            return self.0.commit(batch).await;
-        }
-        if self.1.happens.load(Ordering::SeqCst) > 0 {
-            self.0.commit(batch).await?;
-        }
-        Err(StoreError::Unavailable("the test says so".into()))
-    }
-
-    async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.0.index_add(index, member, expires_at).await
-    }
-
-    async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
-        self.0.index_remove(index, member).await
-    }
-
-    async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
-        self.0.index_list(index, after, limit).await
-    }
-
-    async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {
-        let gaps = BroadcastStream::new(self.1.gaps.subscribe());
-        let gaps = gaps.map(|_| Err(StoreError::Unavailable("the test says so".into())));
-        Ok(futures::stream::select(self.0.watch().await?, gaps).boxed())
-    }
-
-    async fn ping(&self) -> Result<Duration, StoreError> {
-        self.0.ping().await
     }
 }
 
@@ -272,6 +204,43 @@ impl Rig {
         self.tokens(Role::Flow).issue_token(request).await.map(tonic::Response::into_inner)
     }
 
+    pub(crate) fn deny(&self, party: &Party, ticket: &str) -> v1::DenyAuthorizationRequest {
+        v1::DenyAuthorizationRequest {
+            request_id: self.id(),
+            ticket: ticket.into(),
+            session_secret: party.session.clone(),
+            remote_address: String::new(),
+        }
+    }
+
+    pub(crate) fn revoke(&self, party: &Party, token: &str) -> v1::RevokeTokenRequest {
+        let client_id = party.client_id.clone();
+        v1::RevokeTokenRequest {
+            request_id: self.id(),
+            client: Some(v1::ClientAuthentication { client_id, ..v1::ClientAuthentication::default() }),
+            token: token.into(),
+        }
+    }
+
+    pub(crate) fn user(&self, name: &str) -> v1::CreateUserRequest {
+        v1::CreateUserRequest {
+            request_id: self.id(),
+            username: name.into(),
+            password: PASSWORD.into(),
+            groups: vec!["owner".into()],
+            ..v1::CreateUserRequest::default()
+        }
+    }
+
+    /// A new person of that name, signed in, with a client that was there before.
+    pub(crate) async fn person(&self, name: &str, client_id: &str) -> Party {
+        self.identity(Role::Admin).create_user(self.user(name)).await.unwrap();
+        // An address of their own: sign-in is limited by address.
+        let sign_in = v1::SignInRequest { username: name.into(), remote_address: name.into(), ..self.sign_in() };
+        let session = self.identity(Role::Flow).sign_in(sign_in).await.unwrap().into_inner().session_secret;
+        Party { client_id: client_id.into(), session }
+    }
+
     /// The whole way to tokens.
     pub(crate) async fn pair(&self, party: &Party) -> v1::IssueTokenResponse {
         let code = self.code(party).await;
@@ -284,20 +253,23 @@ impl Rig {
         self.tokens(Role::Verify).verify_token(question).await.unwrap().into_inner().result.unwrap()
     }
 
+    /// The grant of an access token.
+    pub(crate) async fn grant_of(&self, access: &str) -> String {
+        let question = v1::IntrospectTokenRequest { token: access.into() };
+        self.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
+    }
+
     pub(crate) async fn accepts(&self, access: &str) -> bool {
         matches!(self.verify(access).await, Verdict::Allowed(_))
     }
 
-    /// Announcements break off, and go on.
     pub(crate) fn gap(&self) {
-        self.faults.gaps.send(()).unwrap();
+        self.faults.gap();
     }
 
-    /// From the `nth` commit on (0 is the next), `bad` commits fail; they happen all the same, or do not.
+    /// See [`Faults::fail`].
     pub(crate) fn fail(&self, nth: usize, bad: usize, happens: bool) {
-        self.faults.good.store(nth, Ordering::SeqCst);
-        self.faults.happens.store(usize::from(happens), Ordering::SeqCst);
-        self.faults.bad.store(bad, Ordering::SeqCst);
+        self.faults.fail(nth, bad, happens);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Taking back what was given: at once, and told to every watcher.
 
 use futures::StreamExt as _;
-use grantd_oauth_types::AccessToken;
+use grantd_oauth_types::{AccessToken, AuthorizationCode};
 use grantd_proto::{
     Role,
     v1::{self, revocation_event::Event},
@@ -169,6 +169,47 @@ async fn deleting_a_client_or_a_person_ends_their_grants() {
             let session = v1::GetSessionRequest { session_secret: party.session.clone() };
             assert_eq!(reason(&identity.get_session(session).await.unwrap_err()), "login_required");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_ends_during_an_exchange_ends_its_grant() {
+    for what in ["client", "user", "password"] {
+        let rig = Rig::new().await;
+        let party = rig.party().await;
+        let code = rig.code(&party).await;
+        let exchange = rig.exchange(&party, &code);
+        // It has looked at everything, and is about to write.
+        let held = rig.faults.hold();
+        let take_back = async {
+            held.arrived.notified().await;
+            let (request_id, username) = (rig.id(), String::from("owner"));
+            let (mut tokens, mut identity) = (rig.tokens(Role::Admin), rig.identity(Role::Admin));
+            match what {
+                "client" => {
+                    let client_id = party.client_id.clone();
+                    tokens.delete_client(v1::DeleteClientRequest { request_id, client_id }).await.map(drop).unwrap();
+                }
+                "user" => {
+                    identity.delete_user(v1::DeleteUserRequest { request_id, username }).await.map(drop).unwrap();
+                }
+                _ => {
+                    let password = "another good password".into();
+                    let request = v1::SetPasswordRequest { request_id, username, password };
+                    identity.set_password(request).await.map(drop).unwrap();
+                }
+            }
+            held.go.notify_one();
+        };
+        let mut watch =
+            rig.tokens(Role::Verify).watch_revocations(v1::WatchRevocationsRequest {}).await.unwrap().into_inner();
+        let (answer, ()) = tokio::join!(rig.issued(exchange.clone()), take_back);
+        assert_eq!(answer.map_err(|status| reason(&status)), Err("invalid_grant".into()), "{what}");
+        let id = AuthorizationCode::parse(&code).unwrap().grant_id.to_string();
+        let grant = rig.tokens(Role::Admin).get_grant(v1::GetGrantRequest { grant_id: id.clone() }).await.unwrap();
+        assert!(grant.into_inner().revoked, "{what}");
+        while watch.next().await.unwrap().unwrap().event != Some(Event::RevokedGrant(id.clone())) {}
+        rig.issued(exchange).await.unwrap_err();
     }
 }
 
