@@ -34,7 +34,7 @@ const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<'
 
 /// An authorization request as it came.
 pub(crate) struct Asked {
-    request: BeginAuthorizationRequest,
+    pub(crate) request: BeginAuthorizationRequest,
     /// The query that leads back to it. Without `prompt`: it has been obeyed when the person comes back.
     pub(crate) query: String,
 }

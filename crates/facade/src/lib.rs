@@ -48,6 +48,9 @@ mod deny;
 mod destination;
 mod errors;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod home;
 mod metadata;
 mod pages;

@@ -30,7 +30,7 @@ const MAX_REDIRECT_URIS: usize = 100;
 
 /// RFC 7591 §3.2.1.
 #[derive(Serialize)]
-struct Registered {
+pub(crate) struct Registered {
     client_id: String,
     client_id_issued_at: i64,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -86,7 +86,7 @@ async fn register(app: &App, Remote(remote_address): Remote, body: Body) -> Resu
     })
 }
 
-fn registered(answer: RegisterClientResponse) -> Option<Registered> {
+pub(crate) fn registered(answer: RegisterClientResponse) -> Option<Registered> {
     let client = answer.client?;
     let metadata = client.metadata?;
     // Never a secret for a public client, whatever the service says: clients would start to use it.
@@ -118,7 +118,7 @@ fn refused(description: impl AsRef<str>) -> Failure {
 }
 
 /// Reads client metadata.
-fn read(body: &[u8]) -> Result<ClientMetadata, Failure> {
+pub(crate) fn read(body: &[u8]) -> Result<ClientMetadata, Failure> {
     let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
         return Err(refused("the body must be a JSON object"));
     };

@@ -22,6 +22,9 @@ mod answer;
 mod cache;
 mod check;
 mod cors;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod metadata;
 mod proxy;

@@ -7,6 +7,7 @@
 pub mod challenge;
 pub mod client;
 pub mod error;
+mod host;
 pub mod pkce;
 pub mod redirect;
 pub mod resource;

@@ -2,6 +2,8 @@
 //! request has ([`address`]), and the end of open streams ([`streams`]).
 
 mod address;
+#[cfg(test)]
+mod address_properties;
 pub(crate) mod app;
 pub(crate) mod probes;
 pub(crate) mod server;
