@@ -10,6 +10,13 @@ use crate::{config::Config, drain::Drain, error::Error};
 
 /// Everything that is served over HTTP, on services that are reached through `transport`.
 pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Result<Router, Error> {
+    if config.public_url.is_https() && config.http.trusted_proxies.is_empty() {
+        tracing::warn!(
+            event = "http.no_trusted_proxy",
+            "public_url is https, so a proxy is in front, and http.trusted_proxies names none: all clients share the limits \
+             of the proxy's address, and its address stands in every event"
+        );
+    }
     let tokens = TokenServiceClient::new(transport.clone());
     let identity = IdentityServiceClient::new(transport);
     let facade = grantd_facade::router(config.facade(), tokens.clone(), identity);
