@@ -156,8 +156,12 @@ impl Issued {
 
     /// Refreshes with the current token, and commits.
     pub(crate) fn rotate(&mut self, n: u8) -> Pair {
-        let outcome = self.refresh(&self.pair.refresh.clone(), n);
-        self.head = head_of(&outcome).unwrap();
+        self.commit(self.refresh(&self.pair.refresh, n))
+    }
+
+    /// Commits an outcome that answers a pair, and gives it.
+    pub(crate) fn commit(&mut self, outcome: Outcome) -> Pair {
+        self.head = head_of(&outcome).unwrap_or_else(|| self.head.clone());
         self.pair = outcome.answer.unwrap().pair;
         self.pair.clone()
     }
