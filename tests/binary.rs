@@ -262,7 +262,7 @@ async fn a_clients_address_comes_from_trusted_proxies_only() {
     }
 }
 
-async fn ran(args: &[&str], data: &str) -> String {
+pub(crate) async fn ran(args: &[&str], data: &str) -> String {
     let output = grantd(&[args, &["--data-dir", data]].concat(), &[], "").await;
     assert!(output.status.success(), "{args:?}: {}", stderr(&output));
     stdout(&output)

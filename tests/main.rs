@@ -39,6 +39,7 @@ mod flow;
 mod harness;
 mod lifecycle;
 mod outage;
+mod partition;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
