@@ -11,6 +11,7 @@ use crate::{
     events::{self, About},
     grants::Whose,
     limits,
+    recommit::TakenBack,
     transaction::draw,
 };
 
@@ -115,6 +116,7 @@ impl Service {
             Ok((loaded, Change { unchanged: deletes.clone(), deletes, ..Change::default() }, ()))
         })
         .await?;
+        self.0.recent.note(&[TakenBack::Client(id.clone())]);
         self.revoke_all(Whose::Client(&id), &draw).await?;
         self.0.store.index_remove(&Index::clients(), id.as_str()).await.map_err(|error| errors::store(&error))
     }
