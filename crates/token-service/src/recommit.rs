@@ -202,7 +202,7 @@ mod tests {
         let (recent, one) = (Recent::default(), grant(1));
         recent.note(std::slice::from_ref(&one));
         tokio::time::advance(REMEMBERED).await;
-        assert_eq!(recent.remembered(), [one.clone()]);
+        assert_eq!(recent.remembered(), std::slice::from_ref(&one));
         recent.note(std::slice::from_ref(&one));
         tokio::time::advance(REMEMBERED).await;
         recent.note(&[grant(2)]);
