@@ -38,6 +38,7 @@ mod drain;
 mod flow;
 mod harness;
 mod lifecycle;
+mod management;
 mod outage;
 mod partition;
 mod redis;

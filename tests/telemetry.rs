@@ -78,7 +78,15 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
         .unwrap();
     let second = pair(answer).await;
     let confidential = Client::register_as(deployment.issuer(), serde_json::json!({"redirect_uris": [CALLBACK]})).await;
-    confidential.pair().await;
+    let third = confidential.pair().await;
+    let base = deployment.issuer();
+    let registration = client.http.get(format!("{base}/oauth/register/{}", confidential.id));
+    registration.bearer_auth(&confidential.registration).send().await.unwrap().error_for_status().unwrap();
+    for endpoint in ["introspect", "revoke"] {
+        let request = client.http.post(format!("{base}/oauth/{endpoint}")).form(&[("token", &third.refresh)]);
+        let request = request.basic_auth(&confidential.id, confidential.secret.as_ref());
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
 
     // SIGTERM flushes.
     for process in deployment.processes.iter_mut().rev() {
@@ -108,6 +116,8 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
         &ticket,
         &session,
         confidential.secret.as_ref().unwrap(),
+        &confidential.registration,
+        &third.refresh,
     ];
     for secret in secrets {
         assert!(!shown.contains(&secret[secret.len() - 30..]), "a secret was shown: {}", &secret[..4]);

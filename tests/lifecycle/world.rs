@@ -183,6 +183,7 @@ fn policy() -> Policy {
             scopes: scopes.clone(),
             default_scopes: scopes,
             allow_groups: vec!["owner".into()],
+            introspection_clients: vec![],
         }],
         scopes: [(Scope::parse("mcp").unwrap(), ScopePolicy::default())].into(),
         lifetimes: Lifetimes::default(),
@@ -376,7 +377,7 @@ impl World {
 
     /// The grant of an access token.
     pub(crate) async fn grant_of(&self, access: &str) -> String {
-        let question = v1::IntrospectTokenRequest { token: access.into() };
+        let question = v1::IntrospectTokenRequest { token: access.into(), ..Default::default() };
         self.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
     }
 

@@ -4,8 +4,8 @@
 //! dropped, never refused, because real clients send scopes, grant types and members of every kind.
 
 use grantd_oauth_types::{
-    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri, ScopeSet, Secret,
-    TokenEndpointAuthMethod,
+    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri,
+    RegistrationAccessToken, ScopeSet, Secret, TokenEndpointAuthMethod,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -147,6 +147,7 @@ pub fn register(
     let client = Client {
         id: id.clone(),
         secret: secret.as_ref().map(ClientSecret::digest),
+        registration: Some(registration_access_token(draw).digest()),
         metadata,
         epoch: 0,
         created_at: now,
@@ -159,6 +160,19 @@ pub fn register(
         ..Change::default()
     };
     Ok((client, secret, change))
+}
+
+/// By which the client that this request registers may manage its registration (RFC 7592 §3).
+pub fn registration_access_token(draw: &Draw) -> RegistrationAccessToken {
+    RegistrationAccessToken(Secret::new(draw.bytes("registration access token")))
+}
+
+/// Whether a token is the one by which this client may manage its registration. What is not there cannot be managed, and
+/// the answer does not tell the two apart (RFC 7592 §2).
+pub fn may_manage(client: Option<&Client>, token: &str) -> bool {
+    let expected = client.and_then(|client| client.registration);
+    let sent = RegistrationAccessToken::parse(token).map(|token| token.digest());
+    matches!((expected, sent), (Some(expected), Some(sent)) if expected.matches(&sent))
 }
 
 /// Authenticates a client at the token endpoint. `secret` is empty when none was sent. By which method a secret came

@@ -35,6 +35,11 @@ rpcs! {
     tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
     tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
     tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    tokens.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
+    tokens.introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
+    tokens.get_client(GetClientRequest) -> Client;
+    tokens.update_client(UpdateClientRequest) -> Client;
+    tokens.delete_client(DeleteClientRequest) -> DeleteClientResponse;
     identity.sign_in(SignInRequest) -> SignInResponse;
     identity.sign_out(SignOutRequest) -> SignOutResponse;
 }

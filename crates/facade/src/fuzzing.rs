@@ -139,7 +139,11 @@ pub fn register(input: &[u8]) {
     // What is answered is read as what was sent, also by a client that sends it back.
     for client_secret in ["", "secret"] {
         let client = Client { client_id: "id".to_owned(), metadata: Some(metadata.clone()), ..Client::default() };
-        let answer = RegisterClientResponse { client: Some(client), client_secret: client_secret.to_owned() };
+        let answer = RegisterClientResponse {
+            client: Some(client),
+            client_secret: client_secret.to_owned(),
+            ..Default::default()
+        };
         let json = register::registered(answer).and_then(|answer| serde_json::to_value(answer).ok());
         let Some(serde_json::Value::Object(members)) = json else { unreachable!("it has a client and metadata") };
         let is_public = metadata.token_endpoint_auth_method == "none";

@@ -62,6 +62,11 @@ pub(crate) struct Registered {
     software_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     application_type: String,
+    /// RFC 7592 §3; both or neither.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    registration_client_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    registration_access_token: String,
 }
 
 /// The endpoint.
@@ -79,11 +84,20 @@ pub(crate) async fn post(State(app): State<Shared>, remote: Remote, body: Body) 
 async fn register(app: &App, Remote(remote_address): Remote, body: Body) -> Result<Registered, Failure> {
     let metadata = read(&form::bytes(body, app.config.max_body).await?)?;
     let message = RegisterClientRequest { request_id: request_id()?, metadata: Some(metadata), remote_address };
-    let answer = call::register_client(app, message).await?;
-    registered(answer).ok_or_else(|| {
-        tracing::error!("RegisterClient answered without a client");
+    answer(app, call::register_client(app, message).await?)
+}
+
+/// The answer, with the address at which the registration is managed.
+pub(crate) fn answer(app: &App, answer: RegisterClientResponse) -> Result<Registered, Failure> {
+    let mut registered = registered(answer).ok_or_else(|| {
+        tracing::error!("the service answered without a client");
         Failure::Internal
-    })
+    })?;
+    if !registered.registration_access_token.is_empty() {
+        let path = format!("/oauth/register/{}", registered.client_id);
+        registered.registration_client_uri = app.config.public_url.join(&path);
+    }
+    Ok(registered)
 }
 
 pub(crate) fn registered(answer: RegisterClientResponse) -> Option<Registered> {
@@ -110,7 +124,34 @@ pub(crate) fn registered(answer: RegisterClientResponse) -> Option<Registered> {
         software_id: metadata.software_id,
         software_version: metadata.software_version,
         application_type: metadata.application_type,
+        registration_client_uri: String::new(),
+        registration_access_token: answer.registration_access_token,
     })
+}
+
+/// What an update says of who it is about (RFC 7592 §2.2).
+pub(crate) struct Claims {
+    /// Empty when absent.
+    pub(crate) client_secret: String,
+}
+
+/// Reads them. What only the server may say is refused, and so is another client's id.
+pub(crate) fn claims(body: &[u8], client_id: &str) -> Result<Claims, Failure> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+        return Err(refused("the body must be a JSON object"));
+    };
+    let given = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
+    for name in
+        ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"]
+    {
+        if given(name) {
+            return Err(refused(format!("{name} is for the server to say; leave it out")));
+        }
+    }
+    if text(&members, "client_id")? != client_id {
+        return Err(refused("client_id must be there, and be that of the address"));
+    }
+    Ok(Claims { client_secret: text(&members, "client_secret")? })
 }
 
 fn refused(description: impl AsRef<str>) -> Failure {

@@ -10,10 +10,11 @@ const OTHERS: u64 = 256;
 
 /// Raises the limit to what `connections` need, or says what is missing.
 pub(crate) fn allow(connections: usize) {
-    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(OTHERS);
+    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    let wanted = needed.saturating_mul(2);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let Some(now) = current.filter(|now| *now < needed) else { return };
-    let most = maximum.map_or(needed, |maximum| needed.min(maximum));
+    let Some(now) = current.filter(|now| *now < wanted) else { return };
+    let most = maximum.map_or(wanted, |maximum| wanted.min(maximum));
     let raised = Rlimit { current: Some(most), maximum };
     let reached = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => most,

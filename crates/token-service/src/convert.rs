@@ -13,7 +13,8 @@ pub(crate) fn remaining(now: Timestamp, expires_at: Timestamp) -> i64 {
     i64::try_from(now.until(expires_at).as_secs()).unwrap_or(i64::MAX)
 }
 
-fn unix(at: Timestamp) -> i64 {
+/// Whole seconds since 1970.
+pub(crate) fn unix(at: Timestamp) -> i64 {
     i64::try_from(at.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -159,7 +159,7 @@ impl Service {
             }
             TakenBack::Client(id) => {
                 let client_id = id.as_str().to_owned();
-                self.do_delete_client(&v1::DeleteClientRequest { request_id, client_id }).await
+                self.do_delete_client(&v1::DeleteClientRequest { request_id, client_id, ..Default::default() }).await
             }
             TakenBack::Person { username, subject } => {
                 let key = RecordKey::User(username.clone());

@@ -220,7 +220,7 @@ impl Service {
         Ok(decided)
     }
 
-    async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
+    pub(crate) async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
         let loaded = self.load(vec![key.clone()]).await?;
         let client = loaded.record::<Client>(key)?;
         register::authenticate(client.as_ref(), secret).cloned().map_err(|error| errors::oauth(&error))

@@ -39,6 +39,7 @@ pub(crate) fn policy() -> Policy {
         scopes: scopes(all),
         default_scopes: scopes(default),
         allow_groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        introspection_clients: vec![],
     };
     let mut policy = Policy {
         resources: vec![

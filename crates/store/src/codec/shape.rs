@@ -27,6 +27,7 @@ macro_rules! shape {
 shape! { ClientShape as "Client" {
     #[serde(with = "text")] id: ClientId,
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] secret: Option<Digest>,
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] registration: Option<Digest>,
     #[serde(with = "MetadataShape")] metadata: ClientMetadata,
     epoch: u64,
     #[serde(with = "text::time")] created_at: Timestamp,

@@ -12,7 +12,7 @@ use grantd_store::{Batch, CommitId, CommitOutcome, Key, Put, Snapshot, Store as 
 use crate::support::{PASSWORD, Party, RESOURCE, Rig, reason};
 
 async fn grant_of(rig: &Rig, access: &str) -> String {
-    let question = v1::IntrospectTokenRequest { token: access.into() };
+    let question = v1::IntrospectTokenRequest { token: access.into(), ..Default::default() };
     rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
 }
 
@@ -21,7 +21,7 @@ async fn is_dead(rig: &Rig, party: &Party, pair: &v1::IssueTokenResponse) {
     let status = rig.issued(rig.refresh(party, &pair.refresh_token)).await.unwrap_err();
     assert!(["invalid_grant", "invalid_client"].contains(&reason(&status).as_str()), "{status:?}");
     for token in [&pair.access_token, &pair.refresh_token] {
-        let question = v1::IntrospectTokenRequest { token: token.clone() };
+        let question = v1::IntrospectTokenRequest { token: token.clone(), ..Default::default() };
         let answer = rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner();
         assert_eq!(answer, v1::IntrospectTokenResponse::default(), "nothing but inactive");
     }
@@ -111,7 +111,10 @@ async fn what_a_failover_brought_back_goes_again() {
     let keys = [Key::client(&party.client_id), Key::user("gone"), Key::user("changed")];
     let before = rig.raw.get(&keys).await.unwrap();
     let client_id = party.client_id.clone();
-    tokens.delete_client(v1::DeleteClientRequest { request_id: rig.id(), client_id }).await.unwrap();
+    tokens
+        .delete_client(v1::DeleteClientRequest { request_id: rig.id(), client_id, ..Default::default() })
+        .await
+        .unwrap();
     identity.delete_user(v1::DeleteUserRequest { request_id: rig.id(), username: "gone".into() }).await.unwrap();
     let password = "a better password".to_owned();
     let change = v1::SetPasswordRequest { request_id: rig.id(), username: "changed".into(), password };
@@ -216,7 +219,11 @@ async fn deleting_a_client_or_a_person_ends_their_grants() {
         let (mut tokens, mut identity) = (rig.tokens(Role::Admin), rig.identity(Role::Admin));
         match what {
             "client" => {
-                let request = v1::DeleteClientRequest { request_id: rig.id(), client_id: party.client_id.clone() };
+                let request = v1::DeleteClientRequest {
+                    request_id: rig.id(),
+                    client_id: party.client_id.clone(),
+                    ..Default::default()
+                };
                 tokens.delete_client(request).await.unwrap();
             }
             "user" => {
@@ -256,7 +263,11 @@ async fn what_ends_during_an_exchange_ends_its_grant() {
             match what {
                 "client" => {
                     let client_id = party.client_id.clone();
-                    tokens.delete_client(v1::DeleteClientRequest { request_id, client_id }).await.map(drop).unwrap();
+                    tokens
+                        .delete_client(v1::DeleteClientRequest { request_id, client_id, ..Default::default() })
+                        .await
+                        .map(drop)
+                        .unwrap();
                 }
                 "user" => {
                     identity.delete_user(v1::DeleteUserRequest { request_id, username }).await.map(drop).unwrap();
