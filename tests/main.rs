@@ -49,3 +49,4 @@ mod refresh;
 mod telemetry;
 mod tls;
 mod upstreams;
+mod web_client;

@@ -157,7 +157,13 @@ fn from_upstream(headers: &HeaderMap) {
     {
         assert!(!left.contains_key(gone), "{gone}");
     }
-    assert!(left.keys().all(|name| left.get_all(name).iter().eq(headers.get_all(name))));
+    let stores = |headers: &HeaderMap| {
+        let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        !values.flat_map(|text| text.split(',')).any(|one| one.trim().eq_ignore_ascii_case("no-store"))
+    };
+    assert!(!stores(&left));
+    let same = |name: &HeaderName| left.get_all(name).iter().eq(headers.get_all(name));
+    assert!(left.keys().filter(|name| *name != header::CACHE_CONTROL).all(same));
 }
 
 fn origin(from: &HeaderMap, public_url: PublicUrl) {
