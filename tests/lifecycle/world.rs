@@ -301,6 +301,7 @@ impl World {
             request_id: self.request_id(),
             metadata: Some(metadata),
             remote_address: String::new(),
+            flow_id: String::new(),
         };
         let registered = self.tokens(Role::Flow).register_client(registration).await.unwrap().into_inner();
         Party { client_id: registered.client.unwrap().client_id }

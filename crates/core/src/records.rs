@@ -18,6 +18,8 @@ pub struct Client {
     pub registration: Option<Digest>,
     /// What it registered.
     pub metadata: ClientMetadata,
+    /// A label for traces; may be empty.
+    pub flow_id: String,
     /// Bumped when its grants must end.
     pub epoch: u64,
     /// When it registered.

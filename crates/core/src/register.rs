@@ -43,6 +43,8 @@ pub struct Registration {
     pub software_id: String,
     pub software_version: String,
     pub application_type: String,
+    /// Not metadata: a label for traces.
+    pub flow_id: String,
 }
 
 fn refuse(code: OAuthErrorCode, description: impl AsRef<str>) -> OAuthError {
@@ -135,6 +137,7 @@ pub fn register(
     now: Timestamp,
     draw: &Draw,
 ) -> Result<(Client, Option<ClientSecret>, Change), OAuthError> {
+    let flow_id = Some(sent.flow_id.clone()).filter(|id| is_label(id)).unwrap_or_default();
     let metadata = read_metadata(policy, sent)?;
     let text = URL_SAFE_NO_PAD.encode(draw.id("client id"));
     let id = ClientId::parse(&text).ok_or_else(|| refuse(OAuthErrorCode::ServerError, "no client id"))?;
@@ -149,6 +152,7 @@ pub fn register(
         secret: secret.as_ref().map(ClientSecret::digest),
         registration: Some(registration_access_token(draw).digest()),
         metadata,
+        flow_id,
         epoch: 0,
         created_at: now,
         renewed_at: now,
@@ -160,6 +164,10 @@ pub fn register(
         ..Change::default()
     };
     Ok((client, secret, change))
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// By which the client that this request registers may manage its registration (RFC 7592 §3).

@@ -107,7 +107,7 @@ pub(crate) async fn begin(app: &App, asked: &Asked, session: Option<&str>) -> Re
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.authorize", skip_all)]
+#[tracing::instrument(name = "facade.authorize", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn get(State(app): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let asked = match Asked::parse(uri.query().unwrap_or_default()) {
         Ok(asked) => asked,

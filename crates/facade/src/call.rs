@@ -89,7 +89,9 @@ async fn call<M: Clone, R>(
         Failure::Internal | Failure::Unavailable => {
             tracing::error!(rpc, code = ?status.code(), cause = status.message(), "a service call failed");
         }
-        _ => tracing::debug!(rpc, code = ?status.code(), reason = status.message(), "refused"),
+        _ => {
+            tracing::info!(event = "oauth.refused", rpc, error = failure.parts().1.as_str(), reason = status.message())
+        }
     }
     Err(failure)
 }

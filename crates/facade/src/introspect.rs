@@ -47,7 +47,7 @@ struct Token {
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.introspect", skip_all)]
+#[tracing::instrument(name = "facade.introspect", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     match introspect(&app, &headers, body).await {
         Ok(answer) => ([(header::CACHE_CONTROL, "no-store")], Json(introspected(&app, answer))).into_response(),

@@ -26,19 +26,19 @@ use crate::{
 };
 
 /// Reads the registration (RFC 7592 §2.1).
-#[tracing::instrument(name = "facade.registration.read", skip_all)]
+#[tracing::instrument(name = "facade.registration.read", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn get(state: State<Shared>, id: Path<String>, headers: HeaderMap) -> Response {
     answer(read(&state, id.0, &headers).await)
 }
 
 /// Replaces the metadata (RFC 7592 §2.2).
-#[tracing::instrument(name = "facade.registration.update", skip_all)]
+#[tracing::instrument(name = "facade.registration.update", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn put(state: State<Shared>, id: Path<String>, headers: HeaderMap, body: Body) -> Response {
     answer(update(&state, id.0, &headers, body).await)
 }
 
 /// Ends the registration (RFC 7592 §2.3).
-#[tracing::instrument(name = "facade.registration.delete", skip_all)]
+#[tracing::instrument(name = "facade.registration.delete", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn delete(state: State<Shared>, id: Path<String>, headers: HeaderMap) -> Response {
     match end(&state, id.0, &headers).await {
         Ok(()) => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response(),

@@ -14,7 +14,7 @@ use axum::{
 };
 use grantd_oauth_types::OAuthErrorCode;
 use grantd_proto::v1::{ClientMetadata, RegisterClientRequest, RegisterClientResponse};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -27,6 +27,9 @@ use crate::{
 
 /// More redirect URIs than any client has; the service need not look at more.
 const MAX_REDIRECT_URIS: usize = 100;
+
+/// Set by whoever serves this router, never by a client: a label by which the traces of the client's flow are found.
+const FLOW_ID: &str = "x-grantd-flow-id";
 
 /// RFC 7591 §3.2.1.
 #[derive(Serialize)]
@@ -70,9 +73,9 @@ pub(crate) struct Registered {
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.register", skip_all)]
-pub(crate) async fn post(State(app): State<Shared>, remote: Remote, body: Body) -> Response {
-    match register(&app, remote, body).await {
+#[tracing::instrument(name = "facade.register", skip_all, fields(error.type = tracing::field::Empty))]
+pub(crate) async fn post(State(app): State<Shared>, remote: Remote, headers: HeaderMap, body: Body) -> Response {
+    match register(&app, remote, &headers, body).await {
         Ok(registered) => {
             let no_store = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
             (StatusCode::CREATED, no_store, Json(registered)).into_response()
@@ -81,9 +84,16 @@ pub(crate) async fn post(State(app): State<Shared>, remote: Remote, body: Body) 
     }
 }
 
-async fn register(app: &App, Remote(remote_address): Remote, body: Body) -> Result<Registered, Failure> {
+async fn register(
+    app: &App,
+    Remote(remote_address): Remote,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Registered, Failure> {
     let metadata = read(&form::bytes(body, app.config.max_body).await?)?;
-    let message = RegisterClientRequest { request_id: request_id()?, metadata: Some(metadata), remote_address };
+    let flow_id = headers.get(FLOW_ID).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let metadata = Some(metadata);
+    let message = RegisterClientRequest { request_id: request_id()?, metadata, remote_address, flow_id };
     answer(app, call::register_client(app, message).await?)
 }
 

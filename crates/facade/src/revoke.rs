@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.revoke", skip_all)]
+#[tracing::instrument(name = "facade.revoke", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     match revoke(&app, &headers, body).await {
         Ok(()) => (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response(),

@@ -42,7 +42,7 @@ struct Issued {
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.token", skip_all)]
+#[tracing::instrument(name = "facade.token", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, remote: Remote, headers: HeaderMap, body: Body) -> Response {
     match issue(&app, remote, &headers, body).await {
         Ok(token) => {

@@ -5,6 +5,7 @@ use grantd_oauth_types::{ClientId, OAuthError, OAuthErrorCode};
 use grantd_proto::{error, v1};
 use grantd_store::Index;
 use tonic::{Code, Status};
+use tracing::{field::Empty, instrument};
 
 use crate::{
     Service, convert, errors,
@@ -12,6 +13,7 @@ use crate::{
     grants::Whose,
     limits,
     recommit::TakenBack,
+    trace,
     transaction::draw,
 };
 
@@ -38,12 +40,14 @@ fn check_registration(client: Option<&Client>, token: &str) -> Result<(), Status
 }
 
 impl Service {
+    #[instrument(name = "token_service.register", skip_all, fields(grantd.client.id = Empty, grantd.flow.id = Empty))]
     pub(crate) async fn do_register_client(
         &self,
         sent: v1::RegisterClientRequest,
     ) -> Result<v1::RegisterClientResponse, Status> {
         let draw = draw(&sent.request_id)?;
-        let registration = convert::registration(sent.metadata.unwrap_or_default());
+        let mut registration = convert::registration(sent.metadata.unwrap_or_default());
+        registration.flow_id = sent.flow_id;
         // The time does not matter to what is checked; refuse bad metadata before the store is asked.
         let id = register::register(self.policy(), registration.clone(), grantd_core::Timestamp::default(), &draw)
             .map_err(|error| errors::oauth(&error))?
@@ -78,6 +82,7 @@ impl Service {
             })
             .await?;
         self.index(&Index::clients(), id.as_str(), Some(client.expires_at)).await?;
+        trace::client(&client);
         events::log(
             Event::ClientRegistered,
             &About { client_id: Some(&id), remote_address: &sent.remote_address, ..About::default() },

@@ -33,6 +33,7 @@ pub(crate) fn registration(sent: v1::ClientMetadata) -> Registration {
         software_id: sent.software_id,
         software_version: sent.software_version,
         application_type: sent.application_type,
+        flow_id: String::new(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The one HTTP application of a process: probes, the OAuth endpoints and pages, and the gate.
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use grantd_gate::Gate;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient, Transport};
 use grantd_telemetry::HttpServerTrace;
 
-use super::{probes, streams};
+use super::{flow, probes, streams};
 use crate::{config::Config, drain::Drain, error::Error};
 
 /// Everything that is served over HTTP, on services that are reached through `transport`.
@@ -32,6 +35,7 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
         .merge(gate.router())
         .merge(probes)
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))
+        .layer(from_fn(flow::label))
         // Outermost: every answer is in a span, and everything that is called for it hangs below.
         .layer(HttpServerTrace))
 }

@@ -5,6 +5,7 @@ mod address;
 #[cfg(test)]
 mod address_properties;
 pub(crate) mod app;
+pub(crate) mod flow;
 pub(crate) mod probes;
 pub(crate) mod server;
 pub(crate) mod streams;

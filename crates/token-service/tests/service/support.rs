@@ -119,6 +119,7 @@ impl Rig {
                 ..v1::ClientMetadata::default()
             }),
             remote_address: "203.0.113.9".into(),
+            flow_id: "flow".into(),
         }
     }
 
