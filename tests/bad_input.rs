@@ -257,8 +257,20 @@ async fn malformed_bodies_get_an_oauth_error() {
         );
         assert!(answer.json::<Value>().await.unwrap()["error"].is_string());
     }
-    let twice = format!("{}&scope=a&scope=b", client.authorize_query(&[]));
-    assert!(client.get_authorize(&twice, "").await.status() != StatusCode::OK);
+    // Told to the client where it is clear which; else to the person.
+    for more in ["scope=a&scope=b", "code_challenge=other", "state=other", "response_type=token"] {
+        let answer = client.get_authorize(&format!("{}&{more}", client.authorize_query(&[])), "").await;
+        assert_eq!(answer.status(), StatusCode::FOUND, "{more}");
+        let location = answer.headers()["location"].to_str().unwrap();
+        assert!(location.starts_with(CALLBACK), "{location}");
+        assert_eq!(param(location, "error").as_deref(), Some("invalid_request"), "{location}");
+        let state = (!more.starts_with("state")).then_some(STATE);
+        assert_eq!(param(location, "state").as_deref(), state, "{location}");
+    }
+    for more in ["client_id=other", "redirect_uri=https://other.example/"] {
+        let answer = client.get_authorize(&format!("{}&{more}", client.authorize_query(&[])), "").await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{more}");
+    }
     let resource = url::form_urlencoded::byte_serialize(deployment.resource().as_bytes()).collect::<String>();
     let same_twice = format!("{}&resource={resource}&resource={resource}", client.authorize_query(&[]));
     assert_eq!(client.get_authorize(&same_twice, "").await.status(), StatusCode::OK);
@@ -308,7 +320,7 @@ async fn a_wrong_password_says_so_and_keeps_the_way() {
     let query = client.authorize_query(&[]);
     for (username, password) in [("owner", "wrong"), ("nobody", "wrong"), ("", ""), ("owner ", "x")] {
         let answer = client.sign_in(&query, username, password).await;
-        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
         assert!(answer.headers().get("set-cookie").is_none());
         let html = answer.text().await.unwrap();
         assert!(html.contains("role=\"alert\"") && html.contains("name=\"continue\""), "{html}");

@@ -113,7 +113,7 @@ async fn users_are_managed_through_the_running_process() {
     let removed = grantd(&["user", "remove", "alice", "--data-dir", data], &[], "").await;
     assert!(removed.status.success(), "{}", stderr(&removed));
     let query = client.authorize_query(&[]);
-    assert_eq!(client.sign_in(&query, "alice", "another password").await.status(), 401);
+    assert_eq!(client.sign_in(&query, "alice", "another password").await.status(), 403);
     assert!(!grantd(&["user", "remove", "alice", "--data-dir", data], &[], "").await.status.success());
 }
 

@@ -64,6 +64,9 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
     let first = pair(client.exchange(&code).await).await;
     client.call(&first.access).await;
     client.exchange("gdc_wrong").await;
+    // In the wrong field.
+    let typed = "a-password-that-was-typed-as-a-name";
+    client.sign_in(&client.authorize_query(&[]), typed, "x").await;
     client.refresh("gdr_wrong").await;
 
     // One /oauth/token call under a trace of ours.
@@ -123,7 +126,8 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
     for secret in secrets {
         assert!(!shown.contains(&secret[secret.len() - 30..]), "a secret was shown: {}", &secret[..4]);
     }
-    assert!(!shown.contains(VERIFIER) && !shown.contains(PASSWORD));
+    assert!(!shown.contains(VERIFIER) && !shown.contains(PASSWORD) && !shown.contains(typed));
+    assert!(shown.contains("sign_in.failed"));
     assert!(
         shown.contains("sign_in.succeeded") && shown.contains("tokens.issued") && shown.contains("refresh.rotated")
     );

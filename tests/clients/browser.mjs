@@ -7,7 +7,7 @@
 //   approve         signs in, clicks Authorize: the callback gets a code
 //   deny            signs in, clicks Deny: the callback gets error=access_denied
 //   double-click    signs in, double-clicks Authorize: still one code, and the browser ends at the client
-//   wrong-password  a wrong password gives 401 and an alert, and the form again; then the right one leads on
+//   wrong-password  a wrong password gives 403 and an alert, and the form again; then the right one leads on
 //   screenshots     sign-in, wrong password and consent as <page>-<look>.png in DIR, in light, in dark, as wide as a
 //                   phone and without JavaScript; checks each page's basic accessibility, that the keyboard alone is
 //                   enough, and that the whole flow works without JavaScript
@@ -170,7 +170,7 @@ await run(async () => {
         async 'wrong-password'() {
             const page = await open();
             const status = await signIn(page, `not-${options.password}`);
-            expect(status === 401, `a wrong password was answered with ${status}`);
+            expect(status === 403, `a wrong password was answered with ${status}`);
             await alertIsShown(page, 'wrong password');
             expect((await signIn(page)) === 200, 'the right password after a wrong one did not lead on');
             await page.waitForSelector('#approve');

@@ -164,7 +164,8 @@ pub fn begin(
             Box::new(checked.redirect_uri.clone()),
             OAuthError::new(
                 OAuthErrorCode::AccessDenied,
-                format!("{} may not use this server; ask its operator to add a group", user.username),
+                // Goes to the client, which need not know who is signed in here.
+                "this person may not use this server; its operator can add them to a group",
             ),
         ));
     }

@@ -69,9 +69,14 @@ pub fn remove(user: &User) -> Change {
     Change { unchanged: vec![key.clone()], deletes: vec![key], ..Change::default() }
 }
 
+/// The secret of the session that this request opens.
+pub fn session_secret(draw: &Draw) -> SessionSecret {
+    SessionSecret(Secret::new(draw.bytes("session")))
+}
+
 /// A session for a person whose password was right.
 pub fn open_session(policy: &Policy, user: &User, now: Timestamp, draw: &Draw) -> (SessionSecret, Session, Change) {
-    let secret = SessionSecret(Secret::new(draw.bytes("session")));
+    let secret = session_secret(draw);
     let session = Session {
         subject: user.subject.clone(),
         username: user.username.clone(),

@@ -9,12 +9,13 @@
 //! link, because anybody may register a redirect URI and this host must not redirect to it unasked.
 
 use axum::response::{IntoResponse as _, Response};
-use grantd_oauth_types::{RedirectKind, RedirectUri};
+use grantd_oauth_types::{OAuthErrorCode, RedirectKind, RedirectUri};
 use grantd_proto::v1::SignOutRequest;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
     app::App,
+    authorize::Asked,
     browser,
     call::{self, request_id},
     errors::Failure,
@@ -57,19 +58,20 @@ async fn end_local_session(app: &App, response: &mut Response, session: Option<&
     }
 }
 
-/// Ends a session. Best effort: the cookie is cleared in any case, and `call` has logged why it failed.
-pub(crate) async fn sign_out(app: &App, session: &str) {
-    let Ok(request_id) = request_id() else { return };
+/// Ends a session, and says whether it did. The cookie is cleared in any case, and `call` has logged why it failed.
+pub(crate) async fn sign_out(app: &App, session: &str) -> bool {
+    let Ok(request_id) = request_id() else { return false };
     let message = SignOutRequest { request_id, session_secret: session.to_owned() };
-    let _ = call::sign_out(app, message).await;
+    call::sign_out(app, message).await.is_ok()
 }
 
-/// Answers a failed authorization request: to the client where it may go there, else to the person.
+/// Answers a failed authorization request: to the client where it may go there, else to the person. `asked` is the request,
+/// where it could be read.
 pub(crate) async fn refuse(
     app: &App,
     headers: &HeaderMap,
     failure: &Failure,
-    state: Option<&str>,
+    asked: Option<&Asked>,
     session: Option<&str>,
 ) -> Response {
     failure.trace();
@@ -81,8 +83,15 @@ pub(crate) async fn refuse(
         return if browser::prefers_json(headers) { json(failure) } else { pages::failure(app, failure) };
     };
     let params = [("error", error.code.as_str()), ("error_description", error.description.as_str())];
-    let location = location(app, &redirect_uri, params, state);
-    if may_redirect(app, &redirect_uri) && !browser::is_from_own_page(headers) {
+    let location = location(app, &redirect_uri, params, asked.and_then(Asked::state));
+    // With a session it is the person who may not, and a client that hears of it can do nothing about it.
+    let query =
+        asked.filter(|_| session.is_some() && error.code == OAuthErrorCode::AccessDenied).map(|asked| &asked.query);
+    if let Some(query) = query.filter(|_| !browser::prefers_json(headers)) {
+        let mut response = pages::wrong_account(app, &redirect_uri, &location, query);
+        end_local_session(app, &mut response, session).await;
+        response
+    } else if may_redirect(app, &redirect_uri) && !browser::is_from_own_page(headers) {
         redirect(app, &location, session).await
     } else if browser::prefers_json(headers) {
         json(failure)

@@ -8,6 +8,9 @@ use tokio::sync::Semaphore;
 
 use crate::{FacadeConfig, clicks::Clicks, cookie::SessionCookie, metadata, pages::PageHeaders};
 
+/// Sign-ins under way. At some tens of milliseconds each this is a few seconds of waiting.
+const MAX_SIGN_INS: usize = 64;
+
 /// The state of the router.
 pub(crate) type Shared = Arc<App>;
 
@@ -28,6 +31,9 @@ pub(crate) struct App {
     pub(crate) clicks: Clicks,
     /// Places for calls. Without one a request does not wait: whoever is too busy says so at once.
     pub(crate) calls: Semaphore,
+    /// Places for sign-ins, of their own and few: each costs the service a password hash, so they pile up first, and what
+    /// has nothing to do with them must go on.
+    pub(crate) sign_ins: Semaphore,
     pub(crate) tokens: TokenServiceClient,
     pub(crate) identity: IdentityServiceClient,
 }
@@ -43,6 +49,7 @@ impl App {
             page_headers: PageHeaders::new(),
             clicks: Clicks::default(),
             calls: Semaphore::new(config.max_calls),
+            sign_ins: Semaphore::new(MAX_SIGN_INS.min(config.max_calls)),
             config,
             tokens,
             identity,

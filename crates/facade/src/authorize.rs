@@ -12,7 +12,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use grantd_oauth_types::RedirectUri;
+use grantd_oauth_types::{OAuthError, OAuthErrorCode, RedirectUri};
 use grantd_proto::v1::{BeginAuthorizationRequest, Client, ConsentRequired, begin_authorization_response::Next};
 use http::{HeaderMap, Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -37,35 +37,49 @@ pub(crate) struct Asked {
     pub(crate) request: BeginAuthorizationRequest,
     /// The query that leads back to it. Without `prompt`: it has been obeyed when the person comes back.
     pub(crate) query: String,
+    /// A parameter that has two values (RFC 6749 §3.1), which the client is told where it may be told.
+    twice: Option<&'static str>,
 }
 
 impl Asked {
-    /// Reads a raw query.
+    /// Reads a raw query. Who asks, and where the answer goes, must be plain; all else is for the client to hear.
     pub(crate) fn parse(query: &str) -> Result<Self, Failure> {
         if query.len() > MAX_QUERY {
             return Err(Failure::invalid_request("the request is too long"));
         }
         let params = Params::parse(query.as_bytes())?;
-        let request = BeginAuthorizationRequest {
+        let mut twice = None;
+        let mut one = |name: &'static str| {
+            let value = params.one(name);
+            if value.is_err() {
+                twice = Some(name);
+            }
+            value.ok().flatten().map(str::to_owned)
+        };
+        let mut request = BeginAuthorizationRequest {
             request_id: request_id()?,
             client_id: params.text("client_id")?,
             redirect_uri: params.text("redirect_uri")?,
-            response_type: params.text("response_type")?,
-            scope: params.text("scope")?,
-            state: params.one("state")?.map(str::to_owned),
-            code_challenge: params.text("code_challenge")?,
-            code_challenge_method: params.text("code_challenge_method")?,
+            response_type: one("response_type").unwrap_or_default(),
+            scope: one("scope").unwrap_or_default(),
+            state: one("state"),
+            code_challenge: one("code_challenge").unwrap_or_default(),
+            code_challenge_method: one("code_challenge_method").unwrap_or_default(),
             resource: params.all("resource"),
             session_secret: String::new(),
-            prompt: params.text("prompt")?,
+            prompt: one("prompt").unwrap_or_default(),
         };
+        if twice.is_some() {
+            // No authorization comes of it, whatever else is right. The service still says whether the client may be told.
+            request.code_challenge.clear();
+        }
         let is_prompt = |pair: &&str| {
             let name = pair.split('=').next().unwrap_or_default();
             decode(name.as_bytes(), true).as_deref() == Some("prompt")
         };
         let kept: Vec<&str> = query.split('&').filter(|pair| !is_prompt(pair)).collect();
         let query = utf8_percent_encode(&kept.join("&"), NOT_IN_QUERY).to_string();
-        Ok(Self { request, query })
+        Ok(Self { request, query, twice })
     }
 
     /// The client's `state`.
@@ -86,8 +100,11 @@ pub(crate) enum Step {
 pub(crate) async fn begin(app: &App, asked: &Asked, session: Option<&str>) -> Result<Step, Failure> {
     let mut message = asked.request.clone();
     message.session_secret = session.unwrap_or_default().to_owned();
-    let answer = call::begin_authorization(app, message).await?;
-    let step = match answer.next {
+    let answer = call::begin_authorization(app, message).await;
+    if let Some(name) = asked.twice {
+        return Err(refuse_twice(name, answer.err()));
+    }
+    let step = match answer?.next {
         Some(Next::SignIn(mut sign_in)) => sign_in
             .client
             .take()
@@ -106,6 +123,19 @@ pub(crate) async fn begin(app: &App, asked: &Asked, session: Option<&str>) -> Re
     })
 }
 
+/// What a request with a parameter that has two values comes to: what it came to without it, with that for the reason.
+fn refuse_twice(name: &str, failure: Option<Failure>) -> Failure {
+    let description = format!("the parameter {name} has two values");
+    match failure {
+        Some(Failure::OAuth { redirect_uri: Some(uri), .. }) => Failure::OAuth {
+            error: OAuthError::new(OAuthErrorCode::InvalidRequest, description),
+            redirect_uri: Some(uri),
+        },
+        Some(failure) => failure,
+        None => Failure::invalid_request(description),
+    }
+}
+
 /// The endpoint.
 #[tracing::instrument(name = "facade.authorize", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn get(State(app): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -121,7 +151,7 @@ pub(crate) async fn get(State(app): State<Shared>, method: Method, uri: Uri, hea
         Ok(Step::Consent { consent, client, redirect_uri }) => {
             pages::consent(&app, &consent, &client, &redirect_uri, &asked.query)
         }
-        Err(failure) => answer::refuse(&app, &headers, &failure, asked.state(), session.as_deref()).await,
+        Err(failure) => answer::refuse(&app, &headers, &failure, Some(&asked), session.as_deref()).await,
     }
 }
 

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use grantd_proto::v1;
 use http::request::Parts;
 use rand::{TryRng as _, rngs::SysRng};
+use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use crate::{app::App, errors::Failure};
@@ -17,31 +18,31 @@ use crate::{app::App, errors::Failure};
 type Reply<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Status>> + Send>>;
 
 macro_rules! rpcs {
-    ($($client:ident.$name:ident($message:ident) -> $answer:ident;)+) => {$(
+    ($($places:ident: $client:ident.$name:ident($message:ident) -> $answer:ident;)+) => {$(
         /// The RPC of this name.
         pub(crate) async fn $name(app: &App, message: v1::$message) -> Result<v1::$answer, Failure> {
             let attempt = |request| -> Reply<v1::$answer> {
                 let mut client = app.$client.clone();
                 Box::pin(async move { client.$name(request).await })
             };
-            call(stringify!($name), app, message, attempt).await
+            call(stringify!($name), app, &app.$places, message, attempt).await
         }
     )+};
 }
 
 rpcs! {
-    tokens.register_client(RegisterClientRequest) -> RegisterClientResponse;
-    tokens.begin_authorization(BeginAuthorizationRequest) -> BeginAuthorizationResponse;
-    tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
-    tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
-    tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
-    tokens.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
-    tokens.introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
-    tokens.get_client(GetClientRequest) -> Client;
-    tokens.update_client(UpdateClientRequest) -> Client;
-    tokens.delete_client(DeleteClientRequest) -> DeleteClientResponse;
-    identity.sign_in(SignInRequest) -> SignInResponse;
-    identity.sign_out(SignOutRequest) -> SignOutResponse;
+    calls: tokens.register_client(RegisterClientRequest) -> RegisterClientResponse;
+    calls: tokens.begin_authorization(BeginAuthorizationRequest) -> BeginAuthorizationResponse;
+    calls: tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
+    calls: tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
+    calls: tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    calls: tokens.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
+    calls: tokens.introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
+    calls: tokens.get_client(GetClientRequest) -> Client;
+    calls: tokens.update_client(UpdateClientRequest) -> Client;
+    calls: tokens.delete_client(DeleteClientRequest) -> DeleteClientResponse;
+    sign_ins: identity.sign_in(SignInRequest) -> SignInResponse;
+    calls: identity.sign_out(SignOutRequest) -> SignOutResponse;
 }
 
 /// How long to wait before each further attempt. A lost answer is mended by one of them, and a service that is away is
@@ -52,10 +53,11 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(
 async fn call<M: Clone, R>(
     rpc: &'static str,
     app: &App,
+    places: &Semaphore,
     message: M,
     attempt: impl Fn(Request<M>) -> Reply<R>,
 ) -> Result<R, Failure> {
-    let Ok(_place) = app.calls.try_acquire() else {
+    let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "facade.overloaded", rpc, "too many calls are under way");
         return Err(Failure::Unavailable);
     };

@@ -35,9 +35,10 @@ impl SessionCookie {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.name())
+            .filter(|(name, _)| *name == self.name())
+            // On localhost anything that listens on another port may have set one of this name before.
+            .find(|(_, value)| is_token(value))
             .map(|(_, value)| value.to_owned())
-            .filter(|value| is_token(value))
     }
 
     /// `Set-Cookie` for a new session.

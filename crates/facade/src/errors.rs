@@ -138,7 +138,8 @@ impl Failure {
                 (status, error.code, &error.description)
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Error::InvalidRequest, "the request body is too large"),
-            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, Error::AccessDenied, "wrong user name or password"),
+            // Not 401: that is for schemes of HTTP, and browsers ask for a password of their own.
+            Self::WrongCredentials => (StatusCode::FORBIDDEN, Error::AccessDenied, "wrong user name or password"),
             Self::LoginRequired => (StatusCode::FORBIDDEN, Error::AccessDenied, "nobody is signed in"),
             Self::TicketExpired => (StatusCode::BAD_REQUEST, Error::InvalidRequest, "this question is over"),
             Self::SlowDown => (StatusCode::TOO_MANY_REQUESTS, Error::TemporarilyUnavailable, "too many requests"),

@@ -133,6 +133,8 @@ struct Link {
 
 struct Button<'a> {
     action: String,
+    /// The authorization request to come back to; may be empty.
+    query: &'a str,
     text: &'a str,
 }
 
@@ -291,6 +293,23 @@ pub(crate) fn failure_with_link(app: &App, error: &OAuthError, redirect: &Redire
     render(app, StatusCode::BAD_REQUEST, &page)
 }
 
+/// Somebody is signed in who may not give what is asked for. Another account may; or the client is told.
+pub(crate) fn wrong_account(app: &App, redirect: &RedirectUri, location: &str, query: &str) -> Response {
+    let destination = Destination::of(redirect);
+    let page = MessagePage {
+        style: STYLE,
+        site: site(app),
+        title: "This account may not give this access",
+        paragraphs: vec![
+            "Sign in with another account, or ask whoever runs this server to add yours to a group.".to_owned(),
+        ],
+        detail: String::new(),
+        link: Some(Link { href: location.to_owned(), text: format!("Return to {}", destination.name) }),
+        button: Some(Button { action: app.link("/oauth/sign-out"), query, text: "Use another account" }),
+    };
+    render(app, StatusCode::FORBIDDEN, &page)
+}
+
 /// A form that another site posted.
 pub(crate) fn foreign_form(app: &App) -> Response {
     let todo = format!("This form was not sent from {}. Open that address and try again.", site(app));
@@ -313,9 +332,18 @@ pub(crate) fn sign_out(app: &App) -> Response {
         paragraphs: vec!["Applications that you gave access keep it.".to_owned()],
         detail: String::new(),
         link: None,
-        button: Some(Button { action: app.link("/oauth/sign-out"), text: "Sign out" }),
+        button: Some(Button { action: app.link("/oauth/sign-out"), query: "", text: "Sign out" }),
     };
     render(app, StatusCode::OK, &page)
+}
+
+/// The session could not be ended where it is kept.
+pub(crate) fn half_signed_out(app: &App) -> Response {
+    let todo = "This browser has forgotten you. The server could not be told, so your session there ends by itself, some \
+                hours after it began. If somebody may have copied it, change your password.";
+    let mut response = message(app, StatusCode::SERVICE_UNAVAILABLE, "Only half signed out", &[todo], String::new());
+    Failure::Unavailable.add_retry_after(response.headers_mut());
+    response
 }
 
 /// After signing out.

@@ -84,7 +84,7 @@ async fn again(app: &App, headers: &HeaderMap, asked: &Asked, username: &str, fa
         Ok(Step::SignIn { client, redirect_uri } | Step::Consent { client, redirect_uri, .. }) => {
             (client, redirect_uri)
         }
-        Err(failure) => return answer::refuse(app, headers, &failure, asked.state(), None).await,
+        Err(failure) => return answer::refuse(app, headers, &failure, Some(asked), None).await,
     };
     let retry = Retry { username, slow_down: *failure == Failure::SlowDown };
     let mut response = pages::sign_in(app, &client, &redirect_uri, &asked.query, Some(retry));

@@ -2,7 +2,8 @@
 //!
 //! 1. GET shows a page with a button; it changes nothing, so a link or an image cannot sign anybody out.
 //! 2. POST, from our own page only, ends the session and clears the cookie.
-//! 3. From a consent page ("Not you?") the form carries the authorization request along, and a 303 leads back to it.
+//! 3. Where the session could not be ended the page says so; the cookie is cleared all the same.
+//! 4. From a consent page ("Not you?") the form carries the authorization request along, and a 303 leads back to it.
 //!
 //! Grants live on: signing out here takes nothing back from clients.
 
@@ -34,10 +35,12 @@ pub(crate) async fn post(State(app): State<Shared>, headers: HeaderMap, body: Bo
         Ok(asked) => asked,
         Err(failure) => return pages::failure(&app, &failure),
     };
-    if let Some(session) = app.cookie.read(&headers) {
-        answer::sign_out(&app, &session).await;
-    }
+    let ended = match app.cookie.read(&headers) {
+        Some(session) => answer::sign_out(&app, &session).await,
+        None => true,
+    };
     let mut response = match asked {
+        _ if !ended => pages::half_signed_out(&app),
         Some(asked) => back(&app, &asked.query),
         None => pages::signed_out(&app),
     };

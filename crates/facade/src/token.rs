@@ -60,37 +60,40 @@ async fn issue(
     body: Body,
 ) -> Result<IssueTokenResponse, Failure> {
     let params = form::body(headers, body, app.config.max_body).await?;
+    let client = client_auth::read(headers, &params)?;
+    let grant_type = params.text("grant_type")?;
     let message = IssueTokenRequest {
         request_id: request_id()?,
-        client: Some(client_auth::read(headers, &params)?),
-        grant: Some(grant(&params)?),
+        client: Some(client),
+        grant: grant(&grant_type, &params)?,
         resource: params.all("resource"),
         remote_address,
     };
-    call::issue_token(app, message).await
+    match call::issue_token(app, message).await {
+        Err(Failure::OAuth { error, .. })
+            if error.code == OAuthErrorCode::UnsupportedGrantType && grant_type.is_empty() =>
+        {
+            Err(Failure::invalid_request("the grant_type is missing"))
+        }
+        answer => answer,
+    }
 }
 
-/// The grant. Its values may be empty: the service refuses them after it has authenticated the client.
-fn grant(params: &Params) -> Result<Grant, Failure> {
-    let grant_type = params.text("grant_type")?;
-    if grant_type.is_empty() {
-        return Err(Failure::invalid_request("the grant_type is missing"));
-    }
-    match GrantType::parse(&grant_type) {
-        Some(GrantType::AuthorizationCode) => Ok(Grant::AuthorizationCode(AuthorizationCodeGrant {
+/// The grant; none of a type that is not ours. Values may be empty, and types unknown: the service refuses them after it has
+/// authenticated the client (RFC 6749 §5.2: `invalid_client` comes first).
+fn grant(grant_type: &str, params: &Params) -> Result<Option<Grant>, Failure> {
+    Ok(Some(match GrantType::parse(grant_type) {
+        Some(GrantType::AuthorizationCode) => Grant::AuthorizationCode(AuthorizationCodeGrant {
             code: params.text("code")?,
             redirect_uri: params.text("redirect_uri")?,
             code_verifier: params.text("code_verifier")?,
-        })),
-        Some(GrantType::RefreshToken) => Ok(Grant::RefreshToken(RefreshTokenGrant {
+        }),
+        Some(GrantType::RefreshToken) => Grant::RefreshToken(RefreshTokenGrant {
             refresh_token: params.text("refresh_token")?,
             scope: params.text("scope")?,
-        })),
-        None => Err(Failure::oauth(
-            OAuthErrorCode::UnsupportedGrantType,
-            "the grant type must be authorization_code or refresh_token",
-        )),
-    }
+        }),
+        None => return Ok(None),
+    }))
 }
 
 fn issued(token: IssueTokenResponse) -> Issued {

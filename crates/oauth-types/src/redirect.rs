@@ -27,11 +27,13 @@ pub enum RedirectKind {
     PrivateUse,
 }
 
-/// Schemes that execute or show what they carry, or reach the local machine.
-const FORBIDDEN_SCHEMES: [&str; 13] = [
+/// Schemes that execute or show what they carry, reach the local machine, or start something that is no OAuth client.
+const FORBIDDEN_SCHEMES: [&str; 43] = [
     "javascript",
     "data",
     "vbscript",
+    "livescript",
+    "mocha",
     "blob",
     "file",
     "about",
@@ -40,9 +42,43 @@ const FORBIDDEN_SCHEMES: [&str; 13] = [
     "ws",
     "wss",
     "ftp",
+    "ftps",
+    "sftp",
+    "gopher",
     "chrome",
+    "chrome-extension",
+    "moz-extension",
+    "edge",
+    "opera",
+    "resource",
+    "jar",
     "intent",
+    "android-app",
+    "market",
+    "itms-apps",
+    "mailto",
+    "tel",
+    "sms",
+    "smsto",
+    "facetime",
+    "callto",
+    "magnet",
+    "search",
+    "search-ms",
+    "shell",
+    "smb",
+    "nfs",
+    "ssh",
+    "telnet",
+    "ldap",
+    "ldaps",
 ];
+/// The beginnings of such families: handlers of Windows.
+const FORBIDDEN_FAMILIES: [&str; 1] = ["ms-"];
+/// The longest scheme, in bytes.
+const MAX_SCHEME: usize = 64;
+/// The longest host, in bytes: that of a name in the DNS.
+const MAX_HOST: usize = 253;
 
 impl RedirectUri {
     /// The longest URI accepted, in bytes.
@@ -63,6 +99,9 @@ impl RedirectUri {
         if url.fragment().is_some() {
             return Err("a redirect URI must not have a fragment");
         }
+        if url.scheme().len() > MAX_SCHEME || url.host_str().is_some_and(|host| host.len() > MAX_HOST) {
+            return Err("the scheme or the host of the redirect URI is too long");
+        }
         // The parser drops an `@` with nothing before it.
         let authority = authority(text, url.scheme());
         if authority.is_some_and(|authority| authority.contains('@')) {
@@ -80,7 +119,10 @@ impl RedirectUri {
             "https" if url.host().is_some() => {}
             "http" if is_loopback(&url) => {}
             "http" => return Err("an http redirect URI must be on localhost, 127.0.0.1 or [::1]; use https elsewhere"),
-            scheme if FORBIDDEN_SCHEMES.contains(&scheme) => {
+            scheme
+                if FORBIDDEN_SCHEMES.contains(&scheme)
+                    || FORBIDDEN_FAMILIES.iter().any(|family| scheme.starts_with(family)) =>
+            {
                 return Err("this scheme cannot receive an authorization response");
             }
             _ => {}
@@ -221,6 +263,9 @@ mod tests {
             "https://a.example/ b",
             "java\tscript:alert(1)",
             "https:\\\\evil.example",
+            "ms-msdt:/id",
+            "search-ms:query",
+            "MailTo:a@b",
             "https://",
             "https:/a.example/cb",
             "https://@a.example/cb",

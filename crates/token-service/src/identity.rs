@@ -1,7 +1,7 @@
 //! Sign-in sessions and local users.
 
 use grantd_core::{
-    Change, RecordKey,
+    Change, Draw, RecordKey,
     approve::signed_in,
     records::{Session, User},
     users,
@@ -28,16 +28,21 @@ impl Service {
         if sent.password.len() > 1024 {
             return Err(wrong());
         }
-        self.0.passwords.admit(&username, &sent.remote_address)?;
         let key = RecordKey::User(username.clone());
-        let user = self.load(vec![key.clone()]).await?.record::<User>(&key)?;
+        let (user, again) = self.user_and_session(&key, &draw).await?;
+        if let Some(answer) = again {
+            return Ok(answer);
+        }
+        self.0.passwords.admit(&username, &sent.remote_address)?;
         // Who is being removed has none.
         let hash = user.as_ref().map(|user| user.password_hash.clone()).filter(|hash| !hash.is_empty());
         let right = self.0.passwords.verify(sent.password, hash).await?;
-        let Some(user) = user.filter(|_| right) else {
-            events::sign_in("sign_in.failed", &username, "", &sent.remote_address);
-            return Err(wrong());
-        };
+        if !right {
+            // People type passwords into the wrong field: a name that nobody has is not logged.
+            let known = user.as_ref().map_or("", |user| &user.username);
+            events::sign_in("sign_in.failed", known, "", &sent.remote_address);
+        }
+        let Some(user) = user.filter(|_| right) else { return Err(wrong()) };
         let (secret, expires_in) = self
             .transact(&draw, "sign in", || async {
                 let (_, _, probe) = users::open_session(self.policy(), &user, grantd_core::Timestamp::default(), &draw);
@@ -58,6 +63,27 @@ impl Service {
             .await?;
         events::sign_in("sign_in.succeeded", &user.username, &user.subject, &sent.remote_address);
         Ok(v1::SignInResponse { session_secret: secret.to_text(), user: Some(convert::user(&user)), expires_in })
+    }
+
+    /// The person of this name; and the answer to this very call, when it was sent before and its session is there. Then
+    /// nobody guesses, so it costs neither an attempt nor a password hash.
+    async fn user_and_session(
+        &self,
+        key: &RecordKey,
+        draw: &Draw,
+    ) -> Result<(Option<User>, Option<v1::SignInResponse>), Status> {
+        let secret = users::session_secret(draw);
+        let session_key = RecordKey::Session(secret.digest());
+        let loaded = self.load(vec![key.clone(), session_key.clone()]).await?;
+        let (user, session) = (loaded.record::<User>(key)?, loaded.record::<Session>(&session_key)?);
+        let again = signed_in(session.as_ref(), user.as_ref()).zip(session.as_ref()).map(|(user, session)| {
+            v1::SignInResponse {
+                session_secret: secret.to_text(),
+                user: Some(convert::user(user)),
+                expires_in: convert::remaining(loaded.now, session.expires_at),
+            }
+        });
+        Ok((user, again))
     }
 
     pub(crate) async fn do_get_session(&self, sent: &v1::GetSessionRequest) -> Result<v1::GetSessionResponse, Status> {

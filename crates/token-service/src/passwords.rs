@@ -2,7 +2,8 @@
 //!
 //! 1. Attempts are slowed per account and address together, so that guessing is slow and nobody can lock somebody else
 //!    out from elsewhere; and per address, so that one address cannot try many accounts.
-//! 2. At most a few hashes are computed at once, each on a blocking thread; the rest wait in line for a bounded time.
+//! 2. At most a few hashes are computed at once, each on a blocking thread; the rest wait in a line of bounded length, for a
+//!    bounded time.
 //! 3. An unknown user costs the same time as a wrong password.
 
 use std::{sync::Arc, time::Duration};
@@ -23,9 +24,13 @@ use crate::{
 
 /// How long an attempt waits in line.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many may wait, for each that is computed: about as many as are done within that time.
+const LINE: usize = 64;
 
 pub(crate) struct Passwords {
     permits: Arc<Semaphore>,
+    /// Those that wait, and those that are computed.
+    line: Arc<Semaphore>,
     per_account: Limit<(String, String)>,
     per_address: Limit<String>,
     /// Verified against when there is no such user.
@@ -36,6 +41,7 @@ impl Passwords {
     pub(crate) fn new(parallel: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(parallel.max(1))),
+            line: Arc::new(Semaphore::new(parallel.max(1).saturating_mul(LINE))),
             per_account: Limit::new(30, Duration::from_secs(3)),
             per_address: Limit::new(100, Duration::from_secs(1)),
             decoy: tokio::sync::OnceCell::new(),
@@ -53,6 +59,7 @@ impl Passwords {
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let Ok(_place) = self.line.clone().try_acquire_owned() else { return Err(errors::unavailable()) };
         let permit = tokio::time::timeout(PATIENCE, self.permits.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(errors::unavailable()) };
         let done = tokio::task::spawn_blocking(move || {

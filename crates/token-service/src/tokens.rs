@@ -69,6 +69,7 @@ impl Service {
                 self.refresh_token(client_id, &secret, &grant, &sent.resource, &draw).await?
             }
             None => {
+                self.authenticate(&RecordKey::Client(client_id), &secret).await?;
                 let error =
                     OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "use authorization_code or refresh_token");
                 return Err(errors::oauth(&error));

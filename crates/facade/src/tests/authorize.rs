@@ -72,7 +72,6 @@ async fn unreadable_requests_are_pages() {
     for query in [
         "client_id=a&client_id=b",
         "client_id=a&redirect_uri=x&redirect_uri=y",
-        "client_id=a&state=1&state=2",
         "client_id=%",
         "client_id=%ff",
         "client_id=a&state=%00",
@@ -147,8 +146,26 @@ async fn after_our_own_form_an_error_is_a_link() {
     let facade = facade(|_| Err(redirectable("access_denied", LOOPBACK)));
     let own = [("sec-fetch-site", "same-origin"), COOKIE];
     let answer = facade.get_with("/oauth/authorize?client_id=c", &own).await;
-    answer.is_page(400, "You may not give this access");
+    answer.is_page(403, "This account may not give this access");
     assert!(answer.body.contains("http://localhost:3118/callback?error=access_denied"));
+    let facade = super::facade(|_| Err(redirectable("invalid_scope", LOOPBACK)));
+    let answer = facade.get_with("/oauth/authorize?client_id=c", &own).await;
+    answer.is_page(400, "This request cannot be served");
+    assert!(answer.body.contains("http://localhost:3118/callback?error=invalid_scope"));
+}
+
+#[tokio::test]
+async fn the_wrong_account_may_be_left() {
+    for target in [LOOPBACK, "https://claude.ai/cb"] {
+        let facade = facade(move |_| Err(redirectable("access_denied", target)));
+        let answer = facade.get_with("/oauth/authorize?client_id=c&state=%3C", &[COOKIE]).await;
+        answer.is_page(403, "This account may not give this access");
+        assert!(answer.body.contains("value=\"client_id=c&#38;state=%3C\""), "{}", answer.body);
+        assert!(answer.body.contains("action=\"/oauth/sign-out\"") && answer.body.contains("error=access_denied"));
+    }
+    // Nobody is signed in: it is not a person's account.
+    let facade = facade(|_| Err(redirectable("access_denied", LOOPBACK)));
+    assert_eq!(facade.get("/oauth/authorize?client_id=c").await.status, 302);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn a_wrong_password_shows_the_form_again() {
     let facade = refusing(Code::Unauthenticated, "invalid_credentials");
     let body = "username=ow%22%3Cb%3Ener&password=sesame&continue=client_id%3Dc";
     let answer = facade.form("/oauth/sign-in", &[], body).await;
-    answer.is_page(401, "role=\"alert\"");
+    answer.is_page(403, "role=\"alert\"");
     assert!(answer.body.contains("value=\"ow&#34;&#60;b&#62;ner\""), "{}", answer.body);
     assert!(!answer.body.contains("sesame"));
     assert!(answer.body.contains("Claude Code (t)") && answer.body.contains("value=\"client_id=c\""));
@@ -72,6 +72,17 @@ async fn a_wrong_password_shows_the_form_again() {
     let calls = facade.calls();
     let [Call::SignIn(_), Call::Begin(begin)] = calls.as_slice() else { panic!() };
     assert_eq!(begin.session_secret, "");
+}
+
+#[tokio::test]
+async fn a_session_that_could_not_be_ended_is_not_said_to_be() {
+    let facade = refusing(Code::Unavailable, "temporarily_unavailable");
+    let cookie = ("cookie", "__Host-grantd=gds_a");
+    for body in ["", "continue=client_id%3Dc"] {
+        let answer = facade.form("/oauth/sign-out", &[cookie], body).await;
+        answer.is_page(503, "Only half signed out");
+        assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    }
 }
 
 #[tokio::test]

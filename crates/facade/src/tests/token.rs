@@ -8,7 +8,7 @@ use http::Request;
 use serde_json::json;
 use tonic::Code;
 
-use super::{Call, Facade, Reply, alone, facade};
+use super::{Call, Facade, Reply, alone, facade, facade_with};
 
 fn issuing() -> Facade {
     facade(|_| {
@@ -86,10 +86,6 @@ async fn bad_requests_do_not_reach_the_service() {
     for (body, status, error) in [
         ("", 401, "invalid_client"),
         ("grant_type=authorization_code&code=c", 401, "invalid_client"),
-        ("client_id=c", 400, "invalid_request"),
-        ("client_id=c&grant_type=", 400, "invalid_request"),
-        ("client_id=c&grant_type=password", 400, "unsupported_grant_type"),
-        ("client_id=c&grant_type=client_credentials", 400, "unsupported_grant_type"),
         ("grant_type=password", 401, "invalid_client"),
         ("client_id=c&grant_type=refresh_token&grant_type=authorization_code", 400, "invalid_request"),
         ("client_id=c&grant_type=refresh_token&refresh_token=a&refresh_token=b", 400, "invalid_request"),
@@ -107,6 +103,45 @@ async fn bad_requests_do_not_reach_the_service() {
     facade.send(Request::post("/oauth/token"), good).await.is_error(400, "invalid_request");
     facade.form("/oauth/token", &[], &"a=b&".repeat(20_000)).await.is_error(413, "invalid_request");
     facade.form("/oauth/token", &[("authorization", "Basic !!")], good).await.is_error(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn the_client_comes_before_the_grant_type() {
+    for (reason, answers) in [
+        ("invalid_client", [(401, "invalid_client"); 3]),
+        // The service knows the client by then.
+        (
+            "unsupported_grant_type",
+            [(400, "invalid_request"), (400, "invalid_request"), (400, "unsupported_grant_type")],
+        ),
+    ] {
+        let code = if reason == "invalid_client" { Code::Unauthenticated } else { Code::InvalidArgument };
+        let facade = facade(move |_| Err(error::status(code, reason, "no")));
+        let bodies = ["client_id=c", "client_id=c&grant_type=", "client_id=c&grant_type=password"];
+        for (body, (status, error)) in bodies.into_iter().zip(answers) {
+            facade.form("/oauth/token", &[], body).await.is_error(status, error);
+        }
+        assert!(facade.calls().iter().all(|call| matches!(call, Call::Issue(asked) if asked.grant.is_none())));
+    }
+}
+
+#[tokio::test]
+async fn sign_ins_that_pile_up_hold_nobody_else_up() {
+    let facade = facade_with(super::config(super::PUBLIC_URL), |call| match call {
+        Call::SignIn(_) => Ok(Reply::Hang),
+        Call::Issue(_) => Ok(Reply::Issued(IssueTokenResponse { access_token: "a".to_owned(), ..Default::default() })),
+        _ => panic!(),
+    });
+    let form = "username=a&password=b&continue=client_id%3Dc";
+    let headers = [("origin", super::PUBLIC_URL)];
+    let mut stuck: Vec<_> = (0..8).map(|_| Box::pin(facade.form("/oauth/sign-in", &headers, form))).collect();
+    for one in &mut stuck {
+        assert!(futures::poll!(one.as_mut()).is_pending());
+    }
+    // The next is turned away at once, and a refresh is served.
+    facade.form("/oauth/sign-in", &headers, form).await.is_page(503, "Not available right now");
+    let answer = facade.form("/oauth/token", &[], "grant_type=refresh_token&refresh_token=a&client_id=c").await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -65,6 +65,19 @@ async fn a_registration_that_comes_again_late_changes_nothing() {
     assert_eq!(read, known);
 }
 
+/// A facade that lost the answer sends the call again: nobody guesses, so no limit and no line of password hashes counts it.
+#[tokio::test]
+async fn a_sign_in_that_comes_again_costs_nothing() {
+    let rig = Rig::new().await;
+    let sign_in = rig.sign_in();
+    let first = rig.identity(Role::Flow).sign_in(sign_in.clone()).await.unwrap().into_inner();
+    for _ in 0..200 {
+        let again = rig.identity(Role::Flow).sign_in(sign_in.clone()).await.unwrap().into_inner();
+        assert_eq!(again, first);
+    }
+    rig.identity(Role::Flow).sign_in(rig.sign_in()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_request_id_stands_for_one_request() {
     let rig = Rig::new().await;
