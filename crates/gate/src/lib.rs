@@ -2,10 +2,11 @@
 //!
 //! 1. `check` finds the resource, reads the bearer token and asks TokenService (through `cache`).
 //! 2. A refusal is answered with a challenge before the body is read (`answer`).
-//! 3. `proxy` forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
+//! 3. Where a resource has rules, `calls` reads the messages and compares what they need with what the token may do.
+//! 4. `proxy` forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
 //!    could have forged (`headers`).
-//! 4. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
-//! 5. `metadata` says where to sign in (RFC 9728).
+//! 5. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
+//! 6. `metadata` says where to sign in (RFC 9728).
 //!
 //! Correctness rests on the age of a cached answer alone; the watcher only makes it prompt. What a token may do is decided
 //! by TokenService.
@@ -20,14 +21,24 @@ use url::Url;
 
 mod answer;
 mod cache;
+mod calls;
 mod check;
 mod cors;
 mod headers;
+mod hidden;
+mod message;
 mod metadata;
+mod mirrored;
+mod passing;
 mod proxy;
+mod rules;
 mod sessions;
+mod sse;
 mod streams;
 mod watch;
+
+pub use message::METHODS;
+pub use rules::GateRule;
 
 /// What the gate needs to know.
 #[derive(Debug, Clone)]
@@ -71,6 +82,12 @@ pub struct GateResource {
     pub default_scopes: ScopeSet,
     /// What every call needs.
     pub required_scopes: ScopeSet,
+    /// What some calls need beyond that. None: bodies are neither read nor held up.
+    pub rules: Vec<GateRule>,
+    /// Whether `Mcp-Method` and `Mcp-Name` stand for the body: only for an upstream that refuses them when they disagree.
+    pub trust_mcp_headers: bool,
+    /// Whether lists of tools are passed on without those that the token may not call.
+    pub hide_forbidden_tools: bool,
 }
 
 /// The running gate.

@@ -9,7 +9,11 @@ use serde::{
     de::{Error as _, value::MapAccessDeserializer},
 };
 
-use super::{Config, Purpose, problems::Problems};
+use super::{
+    Config, Purpose,
+    problems::Problems,
+    rules::{self, Rule},
+};
 
 /// One protected resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,12 @@ pub(crate) struct Resource {
     pub(crate) default_scopes: Option<Vec<String>>,
     /// Whose members may approve access.
     pub(crate) allow_groups: Vec<String>,
+    /// Whether `Mcp-Method` and `Mcp-Name` stand for the body in rules.
+    pub(crate) trust_mcp_headers: bool,
+    /// Whether lists of tools lack those that the token may not call.
+    pub(crate) hide_forbidden_tools: bool,
+    /// Scopes that some calls need.
+    pub(crate) rule: Vec<Rule>,
 }
 
 impl Default for Resource {
@@ -38,6 +48,9 @@ impl Default for Resource {
             scopes: None,
             default_scopes: None,
             allow_groups: vec![OWNER_GROUP.to_owned()],
+            trust_mcp_headers: false,
+            hide_forbidden_tools: false,
+            rule: Vec::new(),
         }
     }
 }
@@ -158,6 +171,7 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
             seen.push(path);
         }
         check_scopes(config, resource, &key, problems);
+        rules::check(resource, &key, problems);
         problems.require(
             !resource.allow_groups.is_empty(),
             key("allow_groups"),
