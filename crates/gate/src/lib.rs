@@ -133,22 +133,36 @@ impl Gate {
     }
 
     /// The routes: every path of every resource, and the metadata documents. Without a fallback.
+    ///
+    /// Where the public URL has a path, each is served below it and without it: whether the proxy in front strips it does not
+    /// matter. Should the two meet, the one below the public URL wins: it is what is published.
     pub fn router(&self) -> Router {
-        let mut router = metadata::routes(&self.0.config);
-        for (at, resource) in self.0.config.resources.iter().enumerate() {
-            for path in &resource.paths {
-                let path = path.trim_end_matches('/');
-                for spelling in [path.to_owned(), format!("{path}/")] {
-                    let (inner, path) = (self.0.clone(), path.to_owned());
-                    let handler = any(move |request: axum::extract::Request| check::handle(inner, at, path, request));
-                    router = router.route(if spelling.is_empty() { "/" } else { &spelling }, handler);
-                    if spelling == "/" {
-                        break;
+        let base = self.0.config.public_url.path();
+        let mut routes = std::collections::BTreeMap::new();
+        for prefix in [base, ""] {
+            for (at, resource) in self.0.config.resources.iter().enumerate() {
+                for path in &resource.paths {
+                    let path = path.trim_end_matches('/');
+                    for slash in ["", "/"] {
+                        let spelling = format!("{prefix}{path}{slash}");
+                        routes.entry(if spelling.is_empty() { "/".to_owned() } else { spelling }).or_insert((
+                            at,
+                            path.to_owned(),
+                            prefix.to_owned(),
+                        ));
                     }
                 }
             }
         }
-        router
+        // Paths come from configuration: a segment that starts with `:` or `*` is meant literally.
+        routes.into_iter().fold(metadata::routes(&self.0.config).without_v07_checks(), |router, (spelling, meant)| {
+            let (inner, (at, path, prefix)) = (self.0.clone(), meant);
+            let handler = any(move |mut request: axum::extract::Request| {
+                proxy::strip(&mut request, &prefix);
+                check::handle(inner, at, path, request)
+            });
+            router.route(&spelling, handler)
+        })
     }
 
     /// Ends open streams and the watcher. Calls in flight are finished.

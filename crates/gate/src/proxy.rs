@@ -202,6 +202,17 @@ fn bad_gateway() -> Response<Body> {
     )
 }
 
+/// Takes the path of the public URL off a request, as a proxy in front may have done before.
+pub(crate) fn strip(request: &mut Request, prefix: &str) {
+    let Some(rest) = request.uri().path_and_query().and_then(|all| all.as_str().strip_prefix(prefix)) else { return };
+    if prefix.is_empty() || !rest.starts_with('/') {
+        return;
+    }
+    if let Ok(uri) = rest.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+}
+
 /// The first path goes to the upstream URL itself, the others to the same path at its origin. The query is the request's.
 fn target(resource: &GateResource, path: &str, request: &Uri) -> Option<Uri> {
     let is_first = resource.paths.first().is_some_and(|first| first.trim_end_matches('/') == path);

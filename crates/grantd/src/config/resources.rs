@@ -164,7 +164,9 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
             "name at least one path, such as paths = [\"/mcp\"]",
         );
         for path in &resource.paths {
-            if let Err(text) = check_path(path) {
+            // With a public URL that has a path, everything is served below that too.
+            let below = path.strip_prefix(base).filter(|below| below.starts_with('/'));
+            if let Err(text) = check_path(path).and_then(|()| below.map_or(Ok(()), check_path)) {
                 problems.add(key("paths"), format!("{path:?}: {text}"));
             }
             problems.require(!seen.contains(&path.as_str()), key("paths"), format!("{path:?} is there twice"));
