@@ -246,3 +246,52 @@ async fn a_client_that_cannot_step_up_has_the_working_scopes_from_the_first_chal
         assert_eq!(done["authorizations"], 1, "{client}: {done}");
     }
 }
+
+#[tokio::test]
+async fn a_scope_implies_others_wherever_it_is_asked_for_and_nowhere_else() {
+    let noting = Noting::default();
+    let config = format!(
+        "[[resource]]\npaths = [\"/mcp\"]\nupstream = \"{}\"\n\
+         [[resource.rule]]\nmethods = [\"tools/call\"]\nnames = [\"!write_*\"]\nscopes = [\"read\"]\n\
+         [[resource.rule]]\nmethods = [\"tools/call\"]\nnames = [\"write_*\"]\nscopes = [\"write\"]\n\
+         [scopes]\nread = \"Read your articles\"\nwrite = {{ description = \"Change your articles\", implies = [\"read\"] }}\n",
+        noting.start().await
+    );
+    Deployment::each(Options { config, ..Options::default() }, |deployment| {
+        let noting = noting.clone();
+        async move {
+            let resource = deployment.resource();
+            let client = Client::register(deployment.issuer()).await;
+            let page = client.consent_page(&[("scope", Some("write"))]).await;
+            for described in ["Read your articles", "Change your articles"] {
+                assert!(page.html.contains(described), "the person reads all of it: {}", page.html);
+            }
+            let writer = {
+                let code = client.code_with(&[("scope", Some("write"))]).await;
+                pair(client.exchange(&code).await).await
+            };
+            assert_eq!(writer.scope, "write", "the answer says what was granted");
+            for tool in ["read_article", "write_article"] {
+                assert_eq!(post(&resource, &writer.access, call(tool)).await.status(), StatusCode::OK, "{tool}");
+                assert_eq!(noting.scope(), "read write");
+            }
+            let reader = {
+                let code = client.code_with(&[("scope", Some("read"))]).await;
+                pair(client.exchange(&code).await).await
+            };
+            assert_eq!(post(&resource, &reader.access, call("read_article")).await.status(), StatusCode::OK);
+            assert_eq!(noting.scope(), "read");
+            let answer = post(&resource, &reader.access, call("write_article")).await;
+            let challenges: Vec<_> = answer.headers().get_all("www-authenticate").iter().cloned().collect();
+            assert_eq!(
+                challenges,
+                [format!(
+                    "Bearer error=\"insufficient_scope\", resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp\", scope=\"read write\"",
+                    deployment.issuer()
+                )]
+            );
+            refused(answer, StatusCode::FORBIDDEN, "insufficient_scope").await;
+        }
+    })
+    .await;
+}

@@ -42,6 +42,7 @@ impl Config {
                     let policy = ScopePolicy {
                         description: scope.description.clone(),
                         allow_groups: scope.allow_groups.clone(),
+                        implies: scopes(&scope.implies),
                     };
                     Some((Scope::parse(name)?, policy))
                 })

@@ -167,6 +167,12 @@ fn errors_name_the_place_and_the_way_out() {
             "[[resource]]\npaths = [\"/a\"]\nscopes = [\"x\"]\ndefault_scopes = [\"y\"]\n[scopes]\nx = \"X\"\ny = \"Y\"",
             "resource[0].default_scopes: \"y\" is not one of",
         ),
+        ("[scopes]\na = {implies = [\"b\"]}", "scopes.a.implies: \"b\" is not in [scopes]"),
+        ("[scopes]\na = {implies = [\"a\"]}", "scopes.a.implies: it implies itself"),
+        (
+            "[scopes]\na = {implies = [\"b\"]}\nb = {implies = [\"c\"]}\nc = {implies = [\"a\"]}",
+            "scopes.c.implies: it implies itself",
+        ),
         (
             "[[resource]]\npaths = [\"/a\"]\ntrust_mcp_headers = true",
             "resource[0].trust_mcp_headers: without a [[resource.rule]]",
