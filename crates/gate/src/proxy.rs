@@ -179,6 +179,9 @@ pub(crate) async fn forward(
     if !is_stream && body.size_hint().exact().is_some_and(|size| size <= AT_ONCE) {
         return Response::from_parts(parts, Body::new(body));
     }
+    if is_stream && hidden.is_some() {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
     let admitted = Admitted { gate, at, registered: admitted, since };
     let body = if is_stream {
         let address = is_get.then(sessions::Address::default);

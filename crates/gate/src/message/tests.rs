@@ -212,3 +212,124 @@ fn only_plain_json_is_read() {
         assert!(!of(&[json, ("Content_Encoding", encoding)]), "{encoding}");
     }
 }
+
+/// Readers of other makes: which member they take for a name, and which of several.
+struct Reader {
+    takes: fn(&str, &str) -> bool,
+    first: bool,
+}
+
+impl Reader {
+    fn get<'a>(&self, object: &'a [(String, Json)], name: &str) -> Option<&'a Json> {
+        let mut taken = object.iter().filter(|(key, _)| (self.takes)(key, name)).map(|(_, value)| value);
+        if self.first { taken.next() } else { taken.next_back() }
+    }
+
+    /// The method and the name that it would execute.
+    fn reads(&self, message: &[(String, Json)]) -> (Option<String>, Option<String>) {
+        let text = |json: Option<&Json>| match json {
+            Some(Json::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let method = text(self.get(message, "method"));
+        let member = if method.as_deref() == Some("resources/read") { "uri" } else { "name" };
+        let name = match self.get(message, "params") {
+            Some(Json::Object(params)) => text(self.get(params, member)),
+            _ => None,
+        };
+        (method, name)
+    }
+}
+
+/// JSON with what an object may not have: members twice.
+#[derive(Debug, Clone)]
+enum Json {
+    Text(String),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// As text; every other character of a member's name is escaped where `escape` says so.
+    fn write(&self, escape: bool, out: &mut String) {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        match self {
+            Self::Text(text) => out.push_str(&quoted(text)),
+            Self::Object(members) => {
+                out.push('{');
+                for (at, (key, value)) in members.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    if escape && key.is_ascii() {
+                        let escaped: String = key.bytes().map(|byte| format!("\\u{:04x}", byte)).collect();
+                        out.push_str(&format!("\"{escaped}\""));
+                    } else {
+                        out.push_str(&quoted(key));
+                    }
+                    out.push(':');
+                    value.write(escape, out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+mod readers {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(of: &'static [&'static str]) -> impl Strategy<Value = String> {
+        prop_oneof![
+            6 => prop::sample::select(of).prop_map(str::to_owned),
+            1 => (prop::sample::select(of), 0..6_usize).prop_map(|(key, how)| match how {
+                0 => key.to_uppercase(),
+                1 => format!("{key}\0"),
+                2 => format!("{key}\0x"),
+                3 => key.replacen(|_: char| true, &key[..1].to_uppercase(), 1),
+                4 => key.replace('s', "\u{17f}"),
+                _ => format!("_{key}"),
+            }),
+        ]
+    }
+
+    fn object(keys: &'static [&'static str], value: BoxedStrategy<Json>) -> impl Strategy<Value = Vec<(String, Json)>> {
+        prop::collection::vec((key(keys), value), 0..5)
+    }
+
+    fn text(of: &'static [&'static str]) -> BoxedStrategy<Json> {
+        prop::sample::select(of).prop_map(|text| Json::Text(text.to_owned())).boxed()
+    }
+
+    fn message() -> impl Strategy<Value = Vec<(String, Json)>> {
+        let params = object(&["name", "uri", "arguments"], text(&["a", "b"])).prop_map(Json::Object);
+        let value = prop_oneof![text(&["tools/call", "tools/list", "resources/read"]), params].boxed();
+        object(&["method", "method", "params", "params", "id"], value)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// Whatever the upstream reads JSON with, it executes what the gate has judged.
+        #[test]
+        fn all_agree_on_what_was_let_through(message in message(), escape: bool) {
+            let mut body = String::new();
+            Json::Object(message.clone()).write(escape, &mut body);
+            let Ok(judged) = read(body.as_bytes()) else { return Ok(()) };
+            let exact = |key: &str, name: &str| key == name;
+            let folds = |key: &str, name: &str| key.to_uppercase() == name.to_uppercase();
+            let ends_at_nul = |key: &str, name: &str| key.split('\0').next() == Some(name);
+            let plain = |key: &str, name: &str| key.replace('_', "").eq_ignore_ascii_case(name);
+            for takes in [exact, folds, ends_at_nul, plain] {
+                for first in [true, false] {
+                    let (method, name) = Reader { takes, first }.reads(&message);
+                    prop_assert_eq!(&judged[0].method, &method, "{}", body);
+                    if matches!(method.as_deref(), Some("tools/call" | "resources/read")) {
+                        prop_assert_eq!(judged[0].names.first(), name.as_ref(), "{}", body);
+                    }
+                }
+            }
+        }
+    }
+}
