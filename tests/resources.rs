@@ -197,7 +197,7 @@ const RULES: &str = "[[resource]]\npaths = [\"/mcp\"]\nupstream = \"UPSTREAM\"\n
 #[tokio::test]
 async fn a_client_steps_up_to_the_union_of_scopes() {
     let upstream = Upstream::typescript().await;
-    let config = RULES.replace("DEFAULTS", "default_scopes = [\"read:articles\"]");
+    let config = RULES.replace("DEFAULTS", "default_scopes = [\"read:articles\"]\nhide_forbidden_tools = true");
     Deployment::each(
         Options { upstream: upstream.url.clone(), config, ..Options::default() },
         |deployment| async move {
@@ -218,12 +218,15 @@ async fn a_client_steps_up_to_the_union_of_scopes() {
                 (&json!(1), &json!("read:articles")),
                 "{read}"
             );
+            let tools = |of: &Value| of["tools"].to_string();
+            assert!(tools(&read).contains("echo") && !tools(&read).contains("publish_article"), "{read}");
             let written = drive("publish_article", "{\"title\": \"News\"}").await;
             assert_eq!(written["authorizations"], 1, "it stepped up once: {written}");
             assert_eq!(written["tokens"]["scope"], "read:articles write:articles", "{written}");
             assert_eq!(written["client_id"], read["client_id"]);
             let again = drive("publish_article", "{\"title\": \"More\"}").await;
             assert_eq!(again["authorizations"], 0, "{again}");
+            assert!(tools(&again).contains("publish_article"), "{again}");
         },
     )
     .await;

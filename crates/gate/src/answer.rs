@@ -35,9 +35,11 @@ pub(crate) fn rpc_error(status: StatusCode, id: Option<&str>, code: i32, message
     json(status, body.to_string())
 }
 
-/// The body is longer than `gate.max_body`.
+/// The body is longer than `gate.max_body`. The rest of it is not read.
 pub(crate) fn too_large() -> Response<Body> {
-    error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large")
+    let mut refused = error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large");
+    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refused
 }
 
 /// A method that MCP does not use.

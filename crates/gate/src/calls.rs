@@ -69,21 +69,27 @@ pub(crate) async fn admit(
             return Ok(Passed::new(resource, request, granted, false));
         }
         Method::GET | Method::HEAD | Method::DELETE => {
-            return Err(refused(Fault::new(message::INVALID_REQUEST, "a body is for POST")));
+            let refusal = refused(Fault::new(message::INVALID_REQUEST, "a body is for POST"));
+            return Err(answer::after_body(request.into_body(), refusal).await);
         }
-        _ => return Err(answer::method_not_allowed()),
+        _ => return Err(answer::after_body(request.into_body(), answer::method_not_allowed()).await),
     }
     if resource.trust_mcp_headers {
-        let (method, name) = mirrored::trusted(request.headers()).map_err(refused)?;
+        let (method, name) = match mirrored::trusted(request.headers()) {
+            Ok(trusted) => trusted,
+            Err(fault) => return Err(answer::after_body(request.into_body(), refused(fault)).await),
+        };
         let name = name.map(|name| [name]);
         let names = name.as_ref().map_or(Names::Unknown, |name| Names::These(name));
         let needed = rules::needed(&resource.rules, &method, names);
         if let Some(refusal) = lacking(gate, resource, allowed, &granted, &needed, &method) {
-            return Err(refusal);
+            return Err(answer::after_body(request.into_body(), refusal).await);
         }
         return Ok(Passed::new(resource, request, granted, method == LIST));
     }
-    message::framing(request.headers()).map_err(refused)?;
+    if let Err(fault) = message::framing(request.headers()) {
+        return Err(answer::after_body(request.into_body(), refused(fault)).await);
+    }
     let (parts, body) = request.into_parts();
     let body = read(gate, body).await?;
     let messages = message::read(&body).map_err(refused)?;

@@ -35,6 +35,7 @@ mod rules;
 mod sessions;
 mod sse;
 mod streams;
+mod uploading;
 mod watch;
 
 pub use message::METHODS;

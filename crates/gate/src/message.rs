@@ -24,6 +24,10 @@ use crate::headers::folded;
 
 /// serde_json refuses deeper values, and so do many upstreams.
 const MAX_DEPTH: usize = 128;
+/// The longest method, in bytes.
+pub(crate) const MAX_METHOD: usize = 256;
+/// The most messages of a batch, and the most URIs that one request listens to. Each is compared with each rule.
+const MAX_MANY: usize = 1000;
 /// The longest id that an error repeats, in bytes.
 const MAX_ID: usize = 256;
 
@@ -159,26 +163,61 @@ fn is_json(kind: &str) -> bool {
 
 /// Reads a body: one message, or a batch of at least one.
 pub(crate) fn read(body: &[u8]) -> Result<Vec<Message>, Fault> {
-    let unreadable = |what: String| Fault::new(PARSE_ERROR, format!("the body is not one JSON value: {what}"));
-    let text = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(body).map_err(|_| Wrong::unreadable("it is not UTF-8"))?;
     if is_too_deep(body) {
-        return Err(unreadable(format!("it is nested deeper than {MAX_DEPTH}")));
+        return Err(Wrong::unreadable(format!("it is nested deeper than {MAX_DEPTH}")).into());
     }
-    // Errors of this reader tell the place, not the content.
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
-    if !raw.get().starts_with('[') {
-        return Ok(vec![message(raw)?]);
+    if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
+        return Ok(vec![message(text)?]);
     }
-    let batch: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| unreadable("the batch is unreadable".to_owned()))?;
-    if batch.is_empty() {
-        return Err(Fault::new(INVALID_REQUEST, "the batch is empty"));
+    let batch: Vec<&RawValue> = serde_json::from_str(text).map_err(Wrong::from)?;
+    if batch.is_empty() || batch.len() > MAX_MANY {
+        return Err(Fault::new(INVALID_REQUEST, format!("a batch is not empty, and has at most {MAX_MANY} messages")));
     }
-    batch.into_iter().map(message).collect()
+    batch.into_iter().map(|raw| message(raw.get())).collect()
+}
+
+/// What is wrong with a value.
+struct Wrong {
+    /// It is no JSON.
+    unreadable: bool,
+    text: String,
+}
+
+impl Wrong {
+    fn unreadable(what: impl fmt::Display) -> Self {
+        Self { unreadable: true, text: format!("the body is not one JSON value: {what}") }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(text: String) -> Self {
+        Self { unreadable: false, text }
+    }
+}
+
+impl From<serde_json::Error> for Wrong {
+    /// Errors of this reader tell the place, not the content.
+    fn from(error: serde_json::Error) -> Self {
+        match error.is_data() {
+            true => "a message, its params and their parts are objects".to_owned().into(),
+            false => Self::unreadable(error),
+        }
+    }
+}
+
+impl From<Wrong> for Fault {
+    fn from(wrong: Wrong) -> Self {
+        Self::new(if wrong.unreadable { PARSE_ERROR } else { INVALID_REQUEST }, wrong.text)
+    }
 }
 
 /// Brackets outside of strings; whether they match is for the reader.
 fn is_too_deep(body: &[u8]) -> bool {
+    // Most bodies have few brackets, and counting them is cheap.
+    if body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
+        return false;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in body {
         match (in_string, byte) {
@@ -196,10 +235,10 @@ fn is_too_deep(body: &[u8]) -> bool {
     false
 }
 
-fn message(raw: &RawValue) -> Result<Message, Fault> {
+fn message(json: &str) -> Result<Message, Fault> {
     let invalid = |text: &str| Fault::new(INVALID_REQUEST, text);
     let [method, params, id, result, error, _] =
-        members(raw, ["method", "params", "id", "result", "error", "jsonrpc"]).map_err(|why| invalid(&why))?;
+        members(json, ["method", "params", "id", "result", "error", "jsonrpc"])?;
     let id = id.map(RawValue::get).filter(|id| id.len() <= MAX_ID && !id.starts_with(['{', '['])).map(str::to_owned);
     let mut message = Message { method: None, names: Vec::new(), id };
     let Some(method) = method else {
@@ -209,38 +248,43 @@ fn message(raw: &RawValue) -> Result<Message, Fault> {
         };
     };
     let method = text(method)
-        .filter(|method| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_graphic()))
-        .ok_or_else(|| invalid("a method is a text of printable ASCII characters").of(&message))?;
-    message.names = names(&method, params).map_err(|why| Fault::new(INVALID_PARAMS, why).of(&message))?;
+        .filter(|method| (1..=MAX_METHOD).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_graphic()))
+        .ok_or_else(|| invalid("a method is a short text of printable ASCII characters").of(&message))?;
+    message.names = names(&method, params).map_err(|why| Fault::new(INVALID_PARAMS, why.text).of(&message))?;
     message.method = Some(method);
     Ok(message)
 }
 
 /// What a request names. A request that must name something and does not is refused.
-fn names(method: &str, params: Option<&RawValue>) -> Result<Vec<String>, String> {
-    let missing = |name: &str| format!("params.{name} of {method} must be a text without control characters");
+fn names(method: &str, params: Option<&RawValue>) -> Result<Vec<String>, Wrong> {
+    let missing =
+        |name: &str| Wrong::from(format!("params.{name} of {method} must be a text without control characters"));
     let params = params.filter(|params| params.get().starts_with('{'));
     let required = |place: &str, found: Option<&RawValue>| found.and_then(name).ok_or_else(|| missing(place));
     match (named_by(method), params) {
         (Named::Nothing, _) | (Named::Subscriptions, None) => Ok(Vec::new()),
         (Named::Member(place), params) => {
-            let [found] = params.map_or(Ok([None]), |params| members(params, [place]))?;
+            let [found] = params.map_or(Ok([None]), |params| members(params.get(), [place]))?;
             Ok(vec![required(place, found)?])
         }
         (Named::Reference, params) => {
-            let [reference] = params.map_or(Ok([None]), |params| members(params, ["ref"]))?;
-            let [name, uri] = reference.ok_or_else(|| missing("ref")).and_then(|it| members(it, ["name", "uri"]))?;
+            let [reference] = params.map_or(Ok([None]), |params| members(params.get(), ["ref"]))?;
+            let [name, uri] =
+                reference.ok_or_else(|| missing("ref")).and_then(|it| members(it.get(), ["name", "uri"]))?;
             let found: Result<Vec<_>, _> =
                 [name, uri].into_iter().flatten().map(|it| required("ref", Some(it))).collect();
             found.and_then(|found| if found.is_empty() { Err(missing("ref")) } else { Ok(found) })
         }
         (Named::Subscriptions, Some(params)) => {
             let place = "notifications.resourceSubscriptions";
-            let [filter] = members(params, ["notifications"])?;
+            let [filter] = members(params.get(), ["notifications"])?;
             let Some(filter) = filter.filter(|filter| filter.get() != "null") else { return Ok(Vec::new()) };
-            let [uris] = members(filter, ["resourceSubscriptions"])?;
+            let [uris] = members(filter.get(), ["resourceSubscriptions"])?;
             let Some(uris) = uris.filter(|uris| uris.get() != "null") else { return Ok(Vec::new()) };
             let uris: Vec<&RawValue> = serde_json::from_str(uris.get()).map_err(|_| missing(place))?;
+            if uris.len() > MAX_MANY {
+                return Err(format!("listen to at most {MAX_MANY} resources in one request").into());
+            }
             uris.into_iter().map(|uri| required(place, Some(uri))).collect()
         }
     }
@@ -255,10 +299,7 @@ fn name(raw: &RawValue) -> Option<String> {
 }
 
 /// These members of an object, each at most once; others that some reader would take for one of them are refused.
-fn members<'a, const N: usize>(
-    raw: &'a RawValue,
-    known: [&'static str; N],
-) -> Result<[Option<&'a RawValue>; N], String> {
+fn members<'a, const N: usize>(json: &'a str, known: [&'static str; N]) -> Result<[Option<&'a RawValue>; N], Wrong> {
     struct Known<const N: usize>([&'static str; N]);
 
     impl<'de, const N: usize> Visitor<'de> for Known<N> {
@@ -287,8 +328,10 @@ fn members<'a, const N: usize>(
         }
     }
 
-    let mut reader = serde_json::Deserializer::from_str(raw.get());
-    reader.deserialize_map(Known(known)).map_err(|_| "a message, its params and their parts are objects".to_owned())?
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_map(Known(known))?;
+    reader.end()?;
+    Ok(found?)
 }
 
 /// A member's name, borrowed where it has no escapes.

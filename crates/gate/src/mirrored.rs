@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
     headers::folded,
-    message::{Fault, Message, is_mirrored},
+    message::{Fault, MAX_METHOD, Message, is_mirrored},
 };
 
 const METHOD: &str = "mcp-method";
@@ -79,8 +79,8 @@ pub(crate) fn trusted(headers: &HeaderMap) -> Result<(String, Option<String>), F
     if !is_date || version < COMPARED_SINCE {
         return Err(mismatch(format!("MCP-Protocol-Version must be {COMPARED_SINCE} or newer here")));
     }
-    let method = one(headers, METHOD, "Mcp-Method")?.filter(|method| !method.is_empty());
-    let method = method.ok_or_else(|| mismatch("Mcp-Method is missing"))?.to_owned();
+    let method = one(headers, METHOD, "Mcp-Method")?.filter(|method| (1..=MAX_METHOD).contains(&method.len()));
+    let method = method.ok_or_else(|| mismatch("Mcp-Method is missing, or none"))?.to_owned();
     let name = name(headers)?;
     if name.is_none() && is_mirrored(&method) {
         return Err(mismatch(format!("Mcp-Name is missing; {method} needs it")));

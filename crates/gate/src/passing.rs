@@ -159,7 +159,7 @@ impl Drop for Passing {
 ///
 /// It was let in at `since`; the upstream may have taken a good part of the time to answer. Then it is asked for at once,
 /// and has the time of one question.
-async fn confirm(
+pub(crate) async fn confirm(
     gate: Arc<Inner>,
     at: usize,
     allowed: Arc<grantd_proto::v1::TokenAllowed>,

@@ -1,6 +1,7 @@
 //! Forwards a request that was let through, streaming both ways.
 //!
-//! 1. The body is bounded while it streams; a length that says too much is refused at once.
+//! 1. The body is bounded while it streams; a length that says too much is refused at once. It breaks off when its grant is
+//!    revoked (`uploading`).
 //! 2. Where the resource has rules, the call's own scopes are checked (`calls`).
 //! 3. The upstream gets the method, the query, the headers that pass, and the person's identity.
 //! 4. Its answer streams back without buffering (`passing`); only a list of tools from which some are to be hidden is read
@@ -15,6 +16,7 @@ use axum::{
     extract::Request,
     http::{Method, Response, StatusCode, Uri, header, uri::PathAndQuery},
 };
+use grantd_oauth_types::OAuthErrorCode;
 use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
@@ -28,9 +30,11 @@ use crate::{
     GateResource, Inner, answer, calls,
     headers::{self, MCP_SESSION_ID},
     hidden::Events,
+    metadata,
     passing::{self, Admitted, Looks},
     sessions,
     streams::Registered,
+    uploading,
 };
 
 /// The connections to upstreams.
@@ -97,9 +101,11 @@ pub(crate) async fn forward(
         return bad_gateway();
     };
 
+    let request = request.map(|body| uploading::body(&gate, at, &admitted, since, body));
     let passed = match calls::admit(&gate, resource, request, &allowed).await {
-        Ok(passed) => passed,
-        Err(refusal) => return refusal,
+        Ok(passed) if !admitted.cut.is_cancelled() => passed,
+        Err(refusal) if !admitted.cut.is_cancelled() => return refusal,
+        _ => return taken_back(&gate, resource),
     };
     let calls::Passed { request, hidden, is_list } = passed;
     let is_get = request.method() == Method::GET;
@@ -115,6 +121,7 @@ pub(crate) async fn forward(
     let sent = tokio::time::timeout(gate.config.upstream_timeout, gate.upstream.request(outgoing)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
+        Ok(Err(_)) if admitted.cut.is_cancelled() => return taken_back(&gate, resource),
         Ok(Err(error)) if is_too_large(&error) => return answer::too_large(),
         Ok(Err(error)) if is_of_the_request(&error) => {
             return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "the body broke off");
@@ -195,6 +202,12 @@ pub(crate) async fn forward(
 fn foreign_session(subject: &str) -> Response<Body> {
     tracing::warn!(event = "gate.foreign_session", subject, "a session of another person was presented");
     answer::error(StatusCode::NOT_FOUND, "invalid_request", "no such session; initialize again")
+}
+
+/// While the body was on its way.
+fn taken_back(gate: &Inner, resource: &GateResource) -> Response<Body> {
+    let metadata = metadata::url(&gate.config, resource);
+    answer::challenge(&metadata, Some(OAuthErrorCode::InvalidToken), &resource.default_scopes)
 }
 
 fn bad_gateway() -> Response<Body> {

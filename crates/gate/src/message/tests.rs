@@ -20,7 +20,7 @@ fn what_could_be_read_differently_is_refused() {
         ("1", "objects"),
         ("\"tools/call\"", "objects"),
         ("{}", "needs a method"),
-        ("[]", "empty"),
+        ("[]", "not empty"),
         ("[[]]", "objects"),
         ("[1]", "objects"),
         ("[null]", "objects"),
@@ -111,6 +111,18 @@ fn what_could_be_read_differently_is_refused() {
     refused(deep(128).as_bytes(), "deeper");
     refused("[".repeat(4 << 20).as_bytes(), "deeper");
     assert!(read(deep(127).as_bytes()).is_ok());
+    let many = |of: &str, count: usize| vec![of; count].join(",");
+    let batch = |count: usize| format!("[{}]", many("{\"method\":\"ping\"}", count));
+    refused(batch(1001).as_bytes(), "at most 1000");
+    assert_eq!(read(batch(1000).as_bytes()).unwrap().len(), 1000);
+    let listen = |count: usize| {
+        let uris = many("\"a\"", count);
+        format!(
+            "{{\"method\":\"subscriptions/listen\",\"params\":{{\"notifications\":{{\"resourceSubscriptions\":[{uris}]}}}}}}"
+        )
+    };
+    refused(listen(1001).as_bytes(), "at most 1000");
+    refused(format!("{{\"method\":\"{}\"}}", "x".repeat(257)).as_bytes(), "printable ASCII");
 }
 
 #[test]

@@ -335,3 +335,56 @@ async fn a_session_in_an_address_is_bound_to_its_person() {
     }
     assert_eq!(post(2, "session_id=other").await, 200);
 }
+
+#[tokio::test]
+async fn a_call_whose_body_comes_after_the_revocation_is_not_made() {
+    for (ruled, announced) in [(false, true), (true, true), (false, false), (true, false)] {
+        let complete = Arc::<AtomicUsize>::default();
+        let counted = complete.clone();
+        let upstream = listen(move |request: Request| {
+            let counted = counted.clone();
+            async move {
+                if http_body_util::BodyExt::collect(request.into_body()).await.is_ok() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+                Response::new(Body::from("{}"))
+            }
+        });
+        let mut config = config(&upstream.await);
+        if ruled {
+            let scopes = grantd_oauth_types::ScopeSet::parse_lenient("read");
+            let mut second = config.resources[0].clone();
+            second.paths = vec!["/ruled".into()];
+            second.rules = vec![grantd_gate::GateRule { scopes, ..Default::default() }];
+            config.resources.push(second);
+        }
+        let path = if ruled { "/ruled" } else { "/mcp" };
+        if !announced {
+            config.stream_max_age = Duration::from_millis(400);
+        }
+        let running = Running::with(config).await;
+        if !announced {
+            running.script.grants(|| deny(Reason::Inactive, ""));
+        }
+        let (feed, pieces) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+        feed.send(Ok(Bytes::from_static(b"{\"method\":"))).unwrap();
+        let body = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(pieces));
+        let call = running.request(Method::POST, path).bearer_auth(token(1)).header("content-type", "application/json");
+        let call = tokio::spawn(call.body(body).send());
+        until(|| running.script.asked() == 1).await;
+        if announced {
+            running.heard().await;
+            let before = complete.load(Ordering::SeqCst);
+            running.script.announce(Event::RevokedGrant("grant".into()));
+            let refused = call.await.unwrap().unwrap();
+            assert_eq!(refused.status(), 401, "{ruled}");
+            let _ = feed.send(Ok(Bytes::from_static(b"\"ping\"}")));
+            drop(feed);
+            assert_eq!(complete.load(Ordering::SeqCst), before, "{ruled}");
+        } else {
+            let refused = call.await.unwrap().unwrap();
+            assert_eq!(refused.status(), 401, "{ruled}");
+            assert_eq!(complete.load(Ordering::SeqCst), 0, "{ruled}");
+        }
+    }
+}
