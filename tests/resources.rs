@@ -202,31 +202,33 @@ async fn a_client_steps_up_to_the_union_of_scopes() {
         Options { upstream: upstream.url.clone(), config, ..Options::default() },
         |deployment| async move {
             let resource = deployment.resource();
-            let state = tempfile::tempdir().unwrap();
-            let file = state.path().join("state.json");
-            let drive = async |tool: &str, args: &str| {
-                let args = [
-                    &["--url", resource.as_str()],
-                    &OWNER[..],
-                    &["--tool", tool, "--args", args, "--state-file", file.to_str().unwrap()],
-                ];
-                run("clients/typescript-v2.mjs", &args.concat()).await
-            };
-            let read = drive("echo", "{\"text\": \"hello\"}").await;
-            assert_eq!(
-                (&read["authorizations"], &read["tokens"]["scope"]),
-                (&json!(1), &json!("read:articles")),
-                "{read}"
-            );
-            let tools = |of: &Value| of["tools"].to_string();
-            assert!(tools(&read).contains("echo") && !tools(&read).contains("publish_article"), "{read}");
-            let written = drive("publish_article", "{\"title\": \"News\"}").await;
-            assert_eq!(written["authorizations"], 1, "it stepped up once: {written}");
-            assert_eq!(written["tokens"]["scope"], "read:articles write:articles", "{written}");
-            assert_eq!(written["client_id"], read["client_id"]);
-            let again = drive("publish_article", "{\"title\": \"More\"}").await;
-            assert_eq!(again["authorizations"], 0, "{again}");
-            assert!(tools(&again).contains("publish_article"), "{again}");
+            for client in ["clients/typescript-v2.mjs", "clients/python_v2.py"] {
+                let state = tempfile::tempdir().unwrap();
+                let file = state.path().join("state.json");
+                let drive = async |tool: &str, args: &str| {
+                    let args = [
+                        &["--url", resource.as_str()],
+                        &OWNER[..],
+                        &["--tool", tool, "--args", args, "--state-file", file.to_str().unwrap()],
+                    ];
+                    run(client, &args.concat()).await
+                };
+                let read = drive("echo", "{\"text\": \"hello\"}").await;
+                assert_eq!(
+                    (&read["authorizations"], &read["tokens"]["scope"]),
+                    (&json!(1), &json!("read:articles")),
+                    "{read}"
+                );
+                let tools = |of: &Value| of["tools"].to_string();
+                assert!(tools(&read).contains("echo") && !tools(&read).contains("publish_article"), "{read}");
+                let written = drive("publish_article", "{\"title\": \"News\"}").await;
+                assert_eq!(written["authorizations"], 1, "it stepped up once: {written}");
+                assert_eq!(written["tokens"]["scope"], "read:articles write:articles", "{written}");
+                assert_eq!(written["client_id"], read["client_id"]);
+                let again = drive("publish_article", "{\"title\": \"More\"}").await;
+                assert_eq!(again["authorizations"], 0, "{again}");
+                assert!(tools(&again).contains("publish_article"), "{again}");
+            }
         },
     )
     .await;
