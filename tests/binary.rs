@@ -60,6 +60,12 @@ async fn the_first_start_makes_the_owner_and_its_password_file() {
     let client = Client::register(&url).await;
     let page = client.consent_page_as(&[], "owner", &password).await;
     assert_eq!(client.follow(&page, &page.approve).await.status(), 302);
+
+    // The file does not go on saying what is no longer right.
+    let data = dir.path().join("data");
+    let arguments = ["user", "passwd", "Owner", "--password-stdin", "--data-dir", data.to_str().unwrap()];
+    let changed = grantd(&arguments, &[], "a better one\n").await;
+    assert!(changed.status.success() && !file.exists(), "{}", stderr(&changed));
 }
 
 #[tokio::test]
@@ -256,7 +262,7 @@ async fn a_clients_address_comes_from_trusted_proxies_only() {
     }
 }
 
-async fn ran(args: &[&str], data: &str) -> String {
+pub(crate) async fn ran(args: &[&str], data: &str) -> String {
     let output = grantd(&[args, &["--data-dir", data]].concat(), &[], "").await;
     assert!(output.status.success(), "{args:?}: {}", stderr(&output));
     stdout(&output)

@@ -39,7 +39,9 @@ mod drain;
 mod flow;
 mod harness;
 mod lifecycle;
+mod management;
 mod outage;
+mod partition;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
@@ -49,3 +51,4 @@ mod resources;
 mod telemetry;
 mod tls;
 mod upstreams;
+mod web_client;

@@ -64,7 +64,9 @@ async fn keys_times_to_live_and_no_secret() {
     assert_eq!(tags.len(), 1);
 
     // No key and no value holds anything that would let anybody in.
-    let secrets = [&first.access, &first.refresh, &second.access, &second.refresh, &code, &ticket, &session];
+    let registration = &client.registration;
+    let secrets =
+        [&first.access, &first.refresh, &second.access, &second.refresh, &code, &ticket, &session, registration];
     let mut dump = String::new();
     for key in redis.keys("*").await {
         dump.push_str(&key);

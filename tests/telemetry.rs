@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
     },
+    common::v1::any_value,
     trace::v1::Span,
 };
 use tokio_stream::wrappers::TcpListenerStream;
@@ -78,7 +79,15 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
         .unwrap();
     let second = pair(answer).await;
     let confidential = Client::register_as(deployment.issuer(), serde_json::json!({"redirect_uris": [CALLBACK]})).await;
-    confidential.pair().await;
+    let third = confidential.pair().await;
+    let base = deployment.issuer();
+    let registration = client.http.get(format!("{base}/oauth/register/{}", confidential.id));
+    registration.bearer_auth(&confidential.registration).send().await.unwrap().error_for_status().unwrap();
+    for endpoint in ["introspect", "revoke"] {
+        let request = client.http.post(format!("{base}/oauth/{endpoint}")).form(&[("token", &third.refresh)]);
+        let request = request.basic_auth(&confidential.id, confidential.secret.as_ref());
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
 
     // SIGTERM flushes.
     for process in deployment.processes.iter_mut().rev() {
@@ -108,6 +117,8 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
         &ticket,
         &session,
         confidential.secret.as_ref().unwrap(),
+        &confidential.registration,
+        &third.refresh,
     ];
     for secret in secrets {
         assert!(!shown.contains(&secret[secret.len() - 30..]), "a secret was shown: {}", &secret[..4]);
@@ -116,6 +127,89 @@ async fn one_trace(mut deployment: Deployment, collector: Collector) {
     assert!(
         shown.contains("sign_in.succeeded") && shown.contains("tokens.issued") && shown.contains("refresh.rotated")
     );
+}
+
+/// A client that fails at the last step, beside another that does well: by the id on its first 401 one finds all it did,
+/// what its person did in a browser of another name, and why it failed.
+async fn one_flow(mut deployment: Deployment, collector: Collector) {
+    let named = |name: &str| {
+        let policy = reqwest::redirect::Policy::none();
+        reqwest::Client::builder().user_agent(name).redirect(policy).build().unwrap()
+    };
+    let well_known = ["oauth-protected-resource/mcp", "oauth-authorization-server"];
+    for name in ["does well", "fails"] {
+        let http = named(name);
+        let base = deployment.issuer();
+        let refused = http.post(format!("{base}/mcp")).body("{}").send().await.unwrap();
+        assert_eq!(refused.status(), 401);
+        for document in well_known {
+            http.get(format!("{base}/.well-known/{document}")).send().await.unwrap();
+        }
+        let metadata = serde_json::json!({"token_endpoint_auth_method": "none", "redirect_uris": [CALLBACK]});
+        let answer = http.post(format!("{base}/oauth/register")).json(&metadata).send().await.unwrap();
+        let registered: serde_json::Value = answer.json().await.unwrap();
+        let person = Client {
+            base: base.to_owned(),
+            id: registered["client_id"].as_str().unwrap().to_owned(),
+            secret: None,
+            registration: String::new(),
+            http: named("a browser"),
+        };
+        let code = person.code().await;
+        // At the other facade, where there is one.
+        let client = Client { http, ..person.at(deployment.other()) };
+        let verifier = if name == "fails" { "f".repeat(43) } else { VERIFIER.to_owned() };
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", verifier.as_str()),
+        ];
+        assert_eq!(client.token(&form).await.status().is_success(), name == "does well");
+    }
+    for process in deployment.processes.iter_mut().rev() {
+        process.signal("TERM").await;
+        assert!(process.wait().await.success(), "{}", process.output());
+    }
+
+    let spans = collector.spans();
+    let of = |span: &Span, key: &str| {
+        let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
+        let any_value::Value::StringValue(text) = value else { panic!("{key} is no text") };
+        Some(text)
+    };
+    let flow = |span: &Span| of(span, "grantd.flow.id");
+    let first: Vec<_> = spans.iter().filter(|s| s.name == "POST /mcp").map(|s| flow(s).unwrap()).collect();
+    let [well, fails] = &first[..] else { panic!("{first:?}") };
+    assert_ne!(well, fails);
+    let steps = |id: &String| {
+        let traces: Vec<_> =
+            spans.iter().filter(|s| flow(s).as_ref() == Some(id)).map(|s| s.trace_id.clone()).collect();
+        spans.iter().filter(|span| traces.contains(&span.trace_id)).collect::<Vec<_>>()
+    };
+    let steps = [steps(well), steps(fails)];
+    for step in &steps {
+        let names: Vec<_> = step.iter().map(|span| span.name.as_str()).collect();
+        for wanted in [
+            "POST /mcp",
+            "GET /.well-known/oauth-protected-resource/mcp",
+            "GET /.well-known/oauth-authorization-server",
+            "POST /oauth/register",
+            "GET /oauth/authorize",
+            "GET /oauth/authorize/approve",
+            "POST /oauth/token",
+        ] {
+            assert!(names.contains(&wanted), "no {wanted:?} in the flow: {names:?}");
+        }
+        let clients: std::collections::HashSet<_> = step.iter().filter_map(|s| of(s, "grantd.client.id")).collect();
+        assert_eq!(clients.len(), 1, "{clients:?}");
+    }
+    let why = |steps: &[&Span]| {
+        let at = |name: &str| steps.iter().find(|span| span.name == name).and_then(|span| of(span, "error.type"));
+        (at("POST /mcp"), at("facade.token"))
+    };
+    assert_eq!(why(&steps[0]), (Some("unauthorized".into()), None));
+    assert_eq!(why(&steps[1]), (Some("unauthorized".into()), Some("invalid_grant".into())));
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -137,4 +231,16 @@ async fn on_the_embedded_store() {
 async fn on_two_facades_and_redis() {
     let (collector, endpoint) = Collector::start().await;
     one_trace(Deployment::distributed(exporting(endpoint)).await, collector).await;
+}
+
+#[tokio::test]
+async fn a_failed_flow_is_followed_by_one_id_on_the_embedded_store() {
+    let (collector, endpoint) = Collector::start().await;
+    one_flow(Deployment::embedded(exporting(endpoint)).await, collector).await;
+}
+
+#[tokio::test]
+async fn a_failed_flow_is_followed_by_one_id_through_all_halves() {
+    let (collector, endpoint) = Collector::start().await;
+    one_flow(Deployment::distributed(exporting(endpoint)).await, collector).await;
 }

@@ -49,6 +49,8 @@ pub(crate) struct Client {
     pub(crate) base: String,
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
+    /// By which it manages its registration.
+    pub(crate) registration: String,
     pub(crate) http: reqwest::Client,
 }
 
@@ -79,6 +81,7 @@ impl Client {
             base: base.to_owned(),
             id: body["client_id"].as_str().unwrap().to_owned(),
             secret: body["client_secret"].as_str().map(str::to_owned),
+            registration: body["registration_access_token"].as_str().unwrap().to_owned(),
             http,
         }
     }

@@ -114,7 +114,8 @@ impl Deployment {
     }
 }
 
-fn config(options: &Options, issuer: &str, extra: &str) -> String {
+/// The configuration of one process: `extra` is for its role.
+pub(crate) fn config(options: &Options, issuer: &str, extra: &str) -> String {
     let upstream = if options.upstream.is_empty() {
         format!("http://127.0.0.1:{}/mcp", free_port())
     } else {

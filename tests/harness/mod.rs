@@ -5,6 +5,7 @@ pub(crate) mod deployment;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;
+pub(crate) mod relay;
 
 pub(crate) use client::Client;
 pub(crate) use deployment::{Deployment, Options};

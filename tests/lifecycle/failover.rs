@@ -114,6 +114,39 @@ async fn nobody_is_signed_out(world: World, breaks: impl FnOnce(), what: &str) {
     eprintln!("{what}: all 8 answered again after {back:?}, {later} times 503, nobody signed out, 4 revocations hold");
 }
 
+/// The slots of all grants move away and back while they are refreshed: nobody notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_of_a_cluster_move() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(false, &[])).await.unwrap();
+    let world = Arc::new(World::on(seed(), cluster.config()).await);
+    let party = world.party().await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(world.signed_in(&party).await);
+    }
+    let mut slots = Vec::new();
+    for held in &held {
+        slots.push(cluster.nodes[0].cli(&["CLUSTER", "KEYSLOT", &world.grant_of(&held.access).await]));
+    }
+    let mut refreshing = Refreshing::begin(&world, &party, held);
+    refreshing.goes_on(20).await;
+    for slot in &slots {
+        let place = cluster.place_of(slot);
+        let (home, away) = (&cluster.nodes[place], &cluster.nodes[(place + 1) % 3]);
+        for (from, to) in [(home, away), (away, home)] {
+            cluster.move_slot(slot, from, to);
+            refreshing.goes_on(2).await;
+        }
+    }
+    refreshing.stop.store(true, Ordering::Relaxed);
+    while let Some(held) = refreshing.ended.join_next().await {
+        assert!(world.accepts(&held.unwrap().access).await, "what it was answered last works");
+    }
+    let (moved, later) = (slots.len() * 2, refreshing.later.load(Ordering::Relaxed));
+    assert_eq!(later, 0, "a call was answered 503 while a slot moved");
+    eprintln!("Cluster: {moved} moves of a slot, no 503, nobody signed out");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_behind_sentinel_is_killed() {
     let mut watched = tokio::task::spawn_blocking(|| Watched::start(2, 3, &[], "")).await.unwrap();

@@ -183,6 +183,7 @@ fn policy() -> Policy {
             scopes: scopes.clone(),
             default_scopes: scopes,
             allow_groups: vec!["owner".into()],
+            introspection_clients: vec![],
         }],
         scopes: [(Scope::parse("mcp").unwrap(), ScopePolicy::default())].into(),
         lifetimes: Lifetimes::default(),
@@ -300,6 +301,7 @@ impl World {
             request_id: self.request_id(),
             metadata: Some(metadata),
             remote_address: String::new(),
+            flow_id: String::new(),
         };
         let registered = self.tokens(Role::Flow).register_client(registration).await.unwrap().into_inner();
         Party { client_id: registered.client.unwrap().client_id }
@@ -376,7 +378,7 @@ impl World {
 
     /// The grant of an access token.
     pub(crate) async fn grant_of(&self, access: &str) -> String {
-        let question = v1::IntrospectTokenRequest { token: access.into() };
+        let question = v1::IntrospectTokenRequest { token: access.into(), ..Default::default() };
         self.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use grantd_oauth_types::{ResourceUri, Scope, ScopeSet};
+use grantd_oauth_types::{ClientId, ResourceUri, Scope, ScopeSet};
 
 /// Everything the rules take from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct ResourcePolicy {
     pub default_scopes: ScopeSet,
     /// Members of any of these groups may approve access to it.
     pub allow_groups: Vec<String>,
+    /// Clients that may introspect its tokens (RFC 7662), beside the client of each.
+    pub introspection_clients: Vec<ClientId>,
 }
 
 /// One scope.

@@ -82,7 +82,7 @@ pub struct Superseded {
     pub refresh: Digest,
     /// s\[k\]: leads to generation k+1.
     pub salt: Salt,
-    /// When it was superseded.
+    /// When it was superseded, or when its overlap began anew.
     pub at: Timestamp,
 }
 
@@ -255,6 +255,15 @@ impl Ratchet {
     pub fn saw(&self, generation: u64, now: Timestamp, overlap: Duration) -> Self {
         let mut next = Self { seen: self.seen.max(generation), ..self.clone() };
         next.forget(now, overlap);
+        next
+    }
+
+    /// Begins the overlap of the generations from `from` on anew: their successors had not arrived, so nobody could have
+    /// known of them, and siblings that slept as long may ask in the next moment.
+    #[must_use]
+    pub fn reopened(&self, from: u64, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.recent.iter_mut().filter(|old| old.generation >= from).for_each(|old| old.at = now);
         next
     }
 

@@ -14,8 +14,12 @@ pub struct Client {
     pub id: ClientId,
     /// The digest of its secret; none for public clients.
     pub secret: Option<Digest>,
+    /// The digest of the token by which it manages its registration (RFC 7592); none where nobody may.
+    pub registration: Option<Digest>,
     /// What it registered.
     pub metadata: ClientMetadata,
+    /// A label for traces; may be empty.
+    pub flow_id: String,
     /// Bumped when its grants must end.
     pub epoch: u64,
     /// When it registered.

@@ -68,6 +68,8 @@ pub fn refresh(
         return refused().with(revoke::revoke(grant, now), Event::GrantOrphaned);
     };
     let answer = |pair: Pair| Ok(Tokens { pair, scope: scope.clone() });
+    let reopened = (standing == Standing::ReplyLost).then(|| ratchet.reopened(token.generation, now));
+    let ratchet = reopened.as_ref().unwrap_or(ratchet);
 
     let rotate = |from: &RefreshToken, event: Event| {
         let expires_at = head_expiry(policy, grant.created_at, now);
@@ -119,7 +121,7 @@ pub fn refresh(
         Some(pair) if now.until(pair.access_expires_at) < MIN_ACCESS_LEFT => rotate(&pair.refresh, event),
         Some(pair) => {
             // That this token came back proves that its own pair had arrived.
-            let change = if ratchet.seen < token.generation {
+            let change = if reopened.is_some() || ratchet.seen < token.generation {
                 put_head(grant, ratchet.saw(token.generation, now, policy.lifetimes.refresh_overlap))
             } else {
                 Change::default()

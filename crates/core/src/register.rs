@@ -4,8 +4,8 @@
 //! dropped, never refused, because real clients send scopes, grant types and members of every kind.
 
 use grantd_oauth_types::{
-    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri, ScopeSet, Secret,
-    TokenEndpointAuthMethod,
+    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri,
+    RegistrationAccessToken, ScopeSet, Secret, TokenEndpointAuthMethod,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -43,6 +43,8 @@ pub struct Registration {
     pub software_id: String,
     pub software_version: String,
     pub application_type: String,
+    /// Not metadata: a label for traces.
+    pub flow_id: String,
 }
 
 fn refuse(code: OAuthErrorCode, description: impl AsRef<str>) -> OAuthError {
@@ -135,6 +137,7 @@ pub fn register(
     now: Timestamp,
     draw: &Draw,
 ) -> Result<(Client, Option<ClientSecret>, Change), OAuthError> {
+    let flow_id = Some(sent.flow_id.clone()).filter(|id| is_label(id)).unwrap_or_default();
     let metadata = read_metadata(policy, sent)?;
     let text = URL_SAFE_NO_PAD.encode(draw.id("client id"));
     let id = ClientId::parse(&text).ok_or_else(|| refuse(OAuthErrorCode::ServerError, "no client id"))?;
@@ -147,7 +150,9 @@ pub fn register(
     let client = Client {
         id: id.clone(),
         secret: secret.as_ref().map(ClientSecret::digest),
+        registration: Some(registration_access_token(draw).digest()),
         metadata,
+        flow_id,
         epoch: 0,
         created_at: now,
         renewed_at: now,
@@ -159,6 +164,23 @@ pub fn register(
         ..Change::default()
     };
     Ok((client, secret, change))
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// By which the client that this request registers may manage its registration (RFC 7592 §3).
+pub fn registration_access_token(draw: &Draw) -> RegistrationAccessToken {
+    RegistrationAccessToken(Secret::new(draw.bytes("registration access token")))
+}
+
+/// Whether a token is the one by which this client may manage its registration. What is not there cannot be managed, and
+/// the answer does not tell the two apart (RFC 7592 §2).
+pub fn may_manage(client: Option<&Client>, token: &str) -> bool {
+    let expected = client.and_then(|client| client.registration);
+    let sent = RegistrationAccessToken::parse(token).map(|token| token.digest());
+    matches!((expected, sent), (Some(expected), Some(sent)) if expected.matches(&sent))
 }
 
 /// Authenticates a client at the token endpoint. `secret` is empty when none was sent. By which method a secret came

@@ -55,10 +55,12 @@ pub fn create(
 }
 
 /// A new password; sessions and grants of the old one end by the epoch.
-pub fn set_password(user: &User, password_hash: String) -> Change {
+pub fn set_password(user: &User, password_hash: String) -> (User, Change) {
     let key = RecordKey::User(user.username.clone());
     let user = User { password_hash, epoch: user.epoch.saturating_add(1), ..user.clone() };
-    Change { unchanged: vec![key.clone()], puts: vec![(key, Record::User(user))], ..Change::default() }
+    let change =
+        Change { unchanged: vec![key.clone()], puts: vec![(key, Record::User(user.clone()))], ..Change::default() };
+    (user, change)
 }
 
 /// Removes a user; sessions and grants end because their subject is gone.

@@ -7,7 +7,7 @@
 //! 3. [`repair`] covers a store that lost an acknowledged write: the access record is gone, but the head knows its digest
 //!    ahead. It works once, and for no longer than a fresh token would.
 
-use grantd_oauth_types::{AccessToken, ResourceUri, ScopeSet};
+use grantd_oauth_types::{AccessToken, ClientId, ResourceUri, ScopeSet};
 
 use crate::{
     change::{Change, Record, RecordKey},
@@ -86,6 +86,14 @@ fn rests_on<'a>(
     client.filter(|client| client.id == grant.client_id && client.epoch == grant.client_epoch)?;
     let user = user.filter(|user| user.subject == grant.subject && user.epoch == grant.user_epoch)?;
     Some((user, still_granted(policy, grant, user)?))
+}
+
+/// Whether a client may ask what a token of `client_id` for `resource` is (RFC 7662 §2.1). The caller has authenticated it
+/// by its secret: a public client proves nothing.
+pub fn may_introspect(policy: &Policy, asks: &Client, client_id: &ClientId, resource: &ResourceUri) -> bool {
+    let of_it = || policy.resources.iter().filter(|configured| configured.identifier == *resource);
+    let named = || of_it().any(|resource| resource.introspection_clients.contains(&asks.id));
+    asks.secret.is_some() && (asks.id == *client_id || named())
 }
 
 /// Notes the first use of a pair. `None` when there is nothing to note.

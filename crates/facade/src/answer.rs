@@ -72,6 +72,7 @@ pub(crate) async fn refuse(
     state: Option<&str>,
     session: Option<&str>,
 ) -> Response {
+    failure.trace();
     let target = match failure {
         Failure::OAuth { error, redirect_uri: Some(uri) } => RedirectUri::parse(uri).ok().map(|uri| (error, uri)),
         _ => None,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.approve", skip_all)]
+#[tracing::instrument(name = "facade.approve", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn get(State(app): State<Shared>, remote: Remote, uri: Uri, headers: HeaderMap) -> Response {
     let click = match Click::read(&app, &headers, &uri) {
         Ok(click) => click,

@@ -34,7 +34,7 @@ const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<'
 
 /// An authorization request as it came.
 pub(crate) struct Asked {
-    request: BeginAuthorizationRequest,
+    pub(crate) request: BeginAuthorizationRequest,
     /// The query that leads back to it. Without `prompt`: it has been obeyed when the person comes back.
     pub(crate) query: String,
 }
@@ -107,7 +107,7 @@ pub(crate) async fn begin(app: &App, asked: &Asked, session: Option<&str>) -> Re
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.authorize", skip_all)]
+#[tracing::instrument(name = "facade.authorize", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn get(State(app): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let asked = match Asked::parse(uri.query().unwrap_or_default()) {
         Ok(asked) => asked,

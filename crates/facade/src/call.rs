@@ -35,6 +35,11 @@ rpcs! {
     tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
     tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
     tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    tokens.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
+    tokens.introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
+    tokens.get_client(GetClientRequest) -> Client;
+    tokens.update_client(UpdateClientRequest) -> Client;
+    tokens.delete_client(DeleteClientRequest) -> DeleteClientResponse;
     identity.sign_in(SignInRequest) -> SignInResponse;
     identity.sign_out(SignOutRequest) -> SignOutResponse;
 }
@@ -84,7 +89,9 @@ async fn call<M: Clone, R>(
         Failure::Internal | Failure::Unavailable => {
             tracing::error!(rpc, code = ?status.code(), cause = status.message(), "a service call failed");
         }
-        _ => tracing::debug!(rpc, code = ?status.code(), reason = status.message(), "refused"),
+        _ => {
+            tracing::info!(event = "oauth.refused", rpc, error = failure.parts().1.as_str(), reason = status.message())
+        }
     }
     Err(failure)
 }

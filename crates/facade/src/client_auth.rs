@@ -6,6 +6,7 @@
 //!
 //! Other `Authorization` schemes are left aside: some HTTP libraries add a stale bearer token to every request.
 
+use axum::response::Response;
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -13,7 +14,7 @@ use base64::{
 };
 use grantd_oauth_types::OAuthErrorCode;
 use grantd_proto::v1::ClientAuthentication;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
     errors::Failure,
@@ -29,6 +30,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Whether the caller tried Basic: then a 401 must say that Basic is understood.
 pub(crate) fn tried_basic(headers: &HeaderMap) -> bool {
     headers.get_all(header::AUTHORIZATION).iter().any(|value| basic_credentials(value.as_bytes()).is_some())
+}
+
+/// What a client is told that was not served, with the challenge that RFC 6749 §5.2 wants where it tried Basic.
+pub(crate) fn failure(failure: &Failure, headers: &HeaderMap) -> Response {
+    let mut response = failure.json();
+    if response.status() == StatusCode::UNAUTHORIZED && tried_basic(headers) {
+        let challenge = HeaderValue::from_static("Basic realm=\"grantd\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// Reads the client's credentials.

@@ -15,7 +15,7 @@ const ALWAYS: [(HeaderName, &str); 2] = [
 
 /// What the answer to a preflight carries beside that.
 const PREFLIGHT: [(HeaderName, &str); 3] = [
-    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, OPTIONS"),
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, last-event-id, mcp-method, mcp-name",

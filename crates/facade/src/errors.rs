@@ -149,6 +149,11 @@ impl Failure {
         }
     }
 
+    /// Puts the error code on the span of the endpoint, so that a trace says why its request was refused.
+    pub(crate) fn trace(&self) {
+        tracing::Span::current().record("error.type", self.parts().1.as_str());
+    }
+
     /// The failure for a program. At the token endpoint a 429 throws SDK users into a new sign-in (measured), so only
     /// `/oauth/register` may answer one; see [`Failure::json_or_429`].
     pub(crate) fn json(&self) -> Response {
@@ -160,6 +165,7 @@ impl Failure {
 
     /// As [`Failure::json`], but answers 429 to who asked too often.
     pub(crate) fn json_or_429(&self) -> Response {
+        self.trace();
         let (status, code, description) = self.parts();
         let mut response = oauth_json(status, code, description);
         self.add_retry_after(response.headers_mut());

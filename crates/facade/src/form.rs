@@ -71,6 +71,12 @@ impl Params {
     }
 }
 
+/// The one value of a parameter that must be there.
+pub(crate) fn required(params: &Params, name: &str) -> Result<String, Failure> {
+    let value = params.text(name)?;
+    if value.is_empty() { Err(Failure::invalid_request(format!("the {name} is missing"))) } else { Ok(value) }
+}
+
 /// Decodes percent-encoding; nothing when it is broken, not UTF-8, or holds NUL. `form` reads `+` as a space.
 pub(crate) fn decode(input: &[u8], form: bool) -> Option<String> {
     let mut out = Vec::with_capacity(input.len());

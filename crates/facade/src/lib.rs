@@ -11,7 +11,8 @@
 //! 3. `authorize` checks its request and shows the sign-in form or the consent page;
 //! 4. `sign_in` (and `sign_out`) open and end the person's session, which `cookie` carries;
 //! 5. `approve` and `deny` send the person's answer to the client (`decision`, `answer`);
-//! 6. `token` exchanges codes and refresh tokens.
+//! 6. `token` exchanges codes and refresh tokens;
+//! 7. `revoke`, `introspect` and `manage` take back, describe, and change what a client has.
 //!
 //! `home` answers a person who opens the root, and what is not there.
 //!
@@ -48,10 +49,16 @@ mod deny;
 mod destination;
 mod errors;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod home;
+mod introspect;
+mod manage;
 mod metadata;
 mod pages;
 mod register;
+mod revoke;
 mod sign_in;
 mod sign_out;
 mod text;
@@ -100,8 +107,11 @@ pub fn router(config: FacadeConfig, tokens: TokenServiceClient, identity: Identi
     let api = Router::new()
         .route("/oauth/register", post(register::post))
         .route("/register", post(register::post))
+        .route("/oauth/register/{client_id}", get(manage::get).put(manage::put).delete(manage::delete))
         .route("/oauth/token", post(token::post))
         .route("/token", post(token::post))
+        .route("/oauth/revoke", post(revoke::post))
+        .route("/oauth/introspect", post(introspect::post))
         .route("/.well-known/oauth-authorization-server", get(metadata::get))
         .route("/.well-known/oauth-authorization-server/", get(metadata::get))
         .route("/.well-known/oauth-authorization-server/{*path}", get(metadata::get_below))

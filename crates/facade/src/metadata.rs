@@ -35,6 +35,10 @@ struct Document {
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Only when `iss` is sent: clients compare the two.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_response_iss_parameter_supported: Option<bool>,
@@ -44,6 +48,7 @@ struct Document {
 pub(crate) fn document(config: &FacadeConfig) -> Bytes {
     let url = &config.public_url;
     let scopes = config.resources.iter().fold(ScopeSet::default(), |all, resource| all.union(&resource.scopes));
+    let methods = || TokenEndpointAuthMethod::ALL.iter().map(|method| method.as_str());
     let document = Document {
         issuer: url.as_str().to_owned(),
         authorization_endpoint: url.join("/oauth/authorize"),
@@ -53,11 +58,14 @@ pub(crate) fn document(config: &FacadeConfig) -> Bytes {
         response_types_supported: ["code"],
         response_modes_supported: ["query"],
         grant_types_supported: GrantType::ALL.iter().map(|grant| grant.as_str()).collect(),
-        token_endpoint_auth_methods_supported: TokenEndpointAuthMethod::ALL
-            .iter()
-            .map(|method| method.as_str())
-            .collect(),
+        token_endpoint_auth_methods_supported: methods().collect(),
         code_challenge_methods_supported: ["S256"],
+        revocation_endpoint: url.join("/oauth/revoke"),
+        revocation_endpoint_auth_methods_supported: methods().collect(),
+        introspection_endpoint: url.join("/oauth/introspect"),
+        introspection_endpoint_auth_methods_supported: methods()
+            .filter(|method| *method != TokenEndpointAuthMethod::None.as_str())
+            .collect(),
         authorization_response_iss_parameter_supported: config.iss_parameter.then_some(true),
     };
     // A struct of strings always serializes; an empty body would be a visible bug, not a hidden one.

@@ -214,6 +214,7 @@ pub(crate) fn message(app: &App, status: StatusCode, title: &str, paragraphs: &[
 
 /// A failure for a person: what happened, and what to do.
 pub(crate) fn failure(app: &App, failure: &Failure) -> Response {
+    failure.trace();
     let (status, code, description) = failure.parts();
     let detail = format!("{code}: {description}");
     let mut response = match failure {

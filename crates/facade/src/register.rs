@@ -14,7 +14,7 @@ use axum::{
 };
 use grantd_oauth_types::OAuthErrorCode;
 use grantd_proto::v1::{ClientMetadata, RegisterClientRequest, RegisterClientResponse};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,9 +28,12 @@ use crate::{
 /// More redirect URIs than any client has; the service need not look at more.
 const MAX_REDIRECT_URIS: usize = 100;
 
+/// Set by whoever serves this router, never by a client: a label by which the traces of the client's flow are found.
+const FLOW_ID: &str = "x-grantd-flow-id";
+
 /// RFC 7591 §3.2.1.
 #[derive(Serialize)]
-struct Registered {
+pub(crate) struct Registered {
     client_id: String,
     client_id_issued_at: i64,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -62,12 +65,17 @@ struct Registered {
     software_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     application_type: String,
+    /// RFC 7592 §3; both or neither.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    registration_client_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    registration_access_token: String,
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.register", skip_all)]
-pub(crate) async fn post(State(app): State<Shared>, remote: Remote, body: Body) -> Response {
-    match register(&app, remote, body).await {
+#[tracing::instrument(name = "facade.register", skip_all, fields(error.type = tracing::field::Empty))]
+pub(crate) async fn post(State(app): State<Shared>, remote: Remote, headers: HeaderMap, body: Body) -> Response {
+    match register(&app, remote, &headers, body).await {
         Ok(registered) => {
             let no_store = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
             (StatusCode::CREATED, no_store, Json(registered)).into_response()
@@ -76,17 +84,33 @@ pub(crate) async fn post(State(app): State<Shared>, remote: Remote, body: Body) 
     }
 }
 
-async fn register(app: &App, Remote(remote_address): Remote, body: Body) -> Result<Registered, Failure> {
+async fn register(
+    app: &App,
+    Remote(remote_address): Remote,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Registered, Failure> {
     let metadata = read(&form::bytes(body, app.config.max_body).await?)?;
-    let message = RegisterClientRequest { request_id: request_id()?, metadata: Some(metadata), remote_address };
-    let answer = call::register_client(app, message).await?;
-    registered(answer).ok_or_else(|| {
-        tracing::error!("RegisterClient answered without a client");
-        Failure::Internal
-    })
+    let flow_id = headers.get(FLOW_ID).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let metadata = Some(metadata);
+    let message = RegisterClientRequest { request_id: request_id()?, metadata, remote_address, flow_id };
+    answer(app, call::register_client(app, message).await?)
 }
 
-fn registered(answer: RegisterClientResponse) -> Option<Registered> {
+/// The answer, with the address at which the registration is managed.
+pub(crate) fn answer(app: &App, answer: RegisterClientResponse) -> Result<Registered, Failure> {
+    let mut registered = registered(answer).ok_or_else(|| {
+        tracing::error!("the service answered without a client");
+        Failure::Internal
+    })?;
+    if !registered.registration_access_token.is_empty() {
+        let path = format!("/oauth/register/{}", registered.client_id);
+        registered.registration_client_uri = app.config.public_url.join(&path);
+    }
+    Ok(registered)
+}
+
+pub(crate) fn registered(answer: RegisterClientResponse) -> Option<Registered> {
     let client = answer.client?;
     let metadata = client.metadata?;
     // Never a secret for a public client, whatever the service says: clients would start to use it.
@@ -110,7 +134,34 @@ fn registered(answer: RegisterClientResponse) -> Option<Registered> {
         software_id: metadata.software_id,
         software_version: metadata.software_version,
         application_type: metadata.application_type,
+        registration_client_uri: String::new(),
+        registration_access_token: answer.registration_access_token,
     })
+}
+
+/// What an update says of who it is about (RFC 7592 §2.2).
+pub(crate) struct Claims {
+    /// Empty when absent.
+    pub(crate) client_secret: String,
+}
+
+/// Reads them. What only the server may say is refused, and so is another client's id.
+pub(crate) fn claims(body: &[u8], client_id: &str) -> Result<Claims, Failure> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+        return Err(refused("the body must be a JSON object"));
+    };
+    let given = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
+    for name in
+        ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"]
+    {
+        if given(name) {
+            return Err(refused(format!("{name} is for the server to say; leave it out")));
+        }
+    }
+    if text(&members, "client_id")? != client_id {
+        return Err(refused("client_id must be there, and be that of the address"));
+    }
+    Ok(Claims { client_secret: text(&members, "client_secret")? })
 }
 
 fn refused(description: impl AsRef<str>) -> Failure {
@@ -118,7 +169,7 @@ fn refused(description: impl AsRef<str>) -> Failure {
 }
 
 /// Reads client metadata.
-fn read(body: &[u8]) -> Result<ClientMetadata, Failure> {
+pub(crate) fn read(body: &[u8]) -> Result<ClientMetadata, Failure> {
     let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
         return Err(refused("the body must be a JSON object"));
     };

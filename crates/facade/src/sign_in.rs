@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.sign_in", skip_all)]
+#[tracing::instrument(name = "facade.sign_in", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, remote: Remote, headers: HeaderMap, body: Body) -> Response {
     if !browser::is_own_form(&headers, &app.origin) {
         return pages::foreign_form(&app);

@@ -21,7 +21,7 @@ pub(crate) async fn get(State(app): State<Shared>) -> Response {
 }
 
 /// Ends the session.
-#[tracing::instrument(name = "facade.sign_out", skip_all)]
+#[tracing::instrument(name = "facade.sign_out", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     if !browser::is_own_form(&headers, &app.origin) {
         return pages::foreign_form(&app);

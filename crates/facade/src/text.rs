@@ -49,7 +49,8 @@ fn is_invisible(c: char) -> bool {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffd}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+        | '\u{fff0}'..='\u{fffd}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{10ffff}')
 }
 
 /// The combining marks that stack without end.
@@ -76,7 +77,7 @@ mod tests {
             ("a\u{2067}b\u{2069}c\u{200f}\u{61c}", "abc"),
             ("Cl\u{200b}au\u{feff}de\u{ad}", "Claude"),
             ("a\u{2028}b\u{85}c", "a b c"),
-            ("\u{3164}\u{2800}\u{e0041}", ""),
+            ("\u{3164}\u{2800}\u{e0041}\u{1bca0}\u{16fe4}", ""),
             ("e\u{301}", "e\u{301}"),
             ("e\u{301}\u{302}\u{303}\u{304}x", "e\u{301}\u{302}x"),
             ("x” is verified. “y", "x' is verified. 'y"),

@@ -18,7 +18,7 @@ use grantd_oauth_types::{GrantType, OAuthErrorCode};
 use grantd_proto::v1::{
     AuthorizationCodeGrant, IssueTokenRequest, IssueTokenResponse, RefreshTokenGrant, issue_token_request::Grant,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::Serialize;
 
 use crate::{
@@ -42,21 +42,14 @@ struct Issued {
 }
 
 /// The endpoint.
-#[tracing::instrument(name = "facade.token", skip_all)]
+#[tracing::instrument(name = "facade.token", skip_all, fields(error.type = tracing::field::Empty))]
 pub(crate) async fn post(State(app): State<Shared>, remote: Remote, headers: HeaderMap, body: Body) -> Response {
     match issue(&app, remote, &headers, body).await {
         Ok(token) => {
             let no_store = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
             (no_store, Json(issued(token))).into_response()
         }
-        Err(failure) => {
-            let mut response = failure.json();
-            if response.status() == StatusCode::UNAUTHORIZED && client_auth::tried_basic(&headers) {
-                let challenge = HeaderValue::from_static("Basic realm=\"grantd\"");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            response
-        }
+        Err(failure) => client_auth::failure(&failure, &headers),
     }
 }
 

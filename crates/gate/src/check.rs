@@ -165,14 +165,14 @@ async fn verdict(
     }
 }
 
-enum Bearer<'a> {
+pub(crate) enum Bearer<'a> {
     None,
     Twice,
     Token(&'a str),
 }
 
 /// The bearer token; never from the query. Another scheme is no token.
-fn bearer(headers: &HeaderMap) -> Bearer<'_> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Bearer<'_> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Bearer::None };
     if values.next().is_some() {

@@ -117,6 +117,13 @@ pub(crate) fn from_upstream(headers: &mut HeaderMap) {
     for name in ORIGIN_WIDE {
         headers.remove(name);
     }
+    // What one person was answered is for no cache. Chromium, which stores whatever does not forbid it, also sends a DELETE
+    // a second time while an aborted stream of the same URL is still being stored.
+    let forbids = |text: &str| text.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"));
+    let mut values = headers.get_all(header::CACHE_CONTROL).iter();
+    if !values.any(|value| value.to_str().is_ok_and(forbids)) {
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ mod cache;
 mod calls;
 mod check;
 mod cors;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod hidden;
 mod message;

@@ -230,7 +230,7 @@ pub(crate) fn strip(request: &mut Request, prefix: &str) {
 }
 
 /// The first path goes to the upstream URL itself, the others to the same path at its origin. The query is the request's.
-fn target(resource: &GateResource, path: &str, request: &Uri) -> Option<Uri> {
+pub(crate) fn target(resource: &GateResource, path: &str, request: &Uri) -> Option<Uri> {
     let is_first = resource.paths.first().is_some_and(|first| first.trim_end_matches('/') == path);
     let upstream_path = if is_first { resource.upstream.path() } else { request.path() };
     let path_and_query = match (request.query(), resource.upstream.query().filter(|_| is_first)) {

@@ -26,6 +26,7 @@ mod demo;
 mod drain;
 mod error;
 mod http;
+mod open_files;
 mod owner;
 mod rpc;
 mod store;
@@ -67,6 +68,7 @@ fn serve(
 ) -> Result<(), Error> {
     let telemetry =
         grantd_telemetry::init(config.telemetry(name)).map_err(|error| Error::Usage(error::chain(&error)))?;
+    open_files::allow(config.http.max_connections);
     let runtime = runtime()?;
     let outcome = runtime.block_on(async { service(config, Drain::on_signals()?).await });
     // A password hash that nobody waits for any more does not hold the exit up.

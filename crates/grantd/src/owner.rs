@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grantd_core::users::check_password;
+use grantd_core::users::{self, check_password};
 use grantd_token_service::{OWNER, OwnerOutcome, Service};
 use rand::{TryRng as _, rngs::SysRng};
 
@@ -53,6 +53,21 @@ pub(crate) async fn ensure(service: &Service, data_dir: &Path) -> Result<(), Err
 /// Where a made-up password is.
 pub(crate) fn password_file(data_dir: &Path) -> PathBuf {
     data_dir.join("owner-password")
+}
+
+/// Takes the file away when the password in it is no longer right. Nothing to do for other users.
+pub(crate) fn forget_password(data_dir: &Path, username: &str) -> Result<(), Error> {
+    if users::username(username).as_deref() != Ok(OWNER) {
+        return Ok(());
+    }
+    let file = password_file(data_dir);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::because(format!(
+            "the password in {} is no longer right; cannot remove it",
+            file.display()
+        ))(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the variable before anything is opened or listened on.

@@ -7,6 +7,7 @@
 pub mod challenge;
 pub mod client;
 pub mod error;
+mod host;
 pub mod pkce;
 pub mod redirect;
 pub mod resource;
@@ -22,4 +23,6 @@ pub use redirect::{RedirectKind, RedirectUri};
 pub use resource::{PublicUrl, ResourceUri};
 pub use scope::{Scope, ScopeSet};
 pub use secret::{Digest, Secret};
-pub use token::{AccessToken, AuthorizationCode, ClientSecret, GrantId, RefreshToken, SessionSecret, Ticket};
+pub use token::{
+    AccessToken, AuthorizationCode, ClientSecret, GrantId, RefreshToken, RegistrationAccessToken, SessionSecret, Ticket,
+};

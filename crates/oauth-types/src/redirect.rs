@@ -7,6 +7,8 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use crate::host;
+
 /// A redirect URI, as sent and as parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedirectUri {
@@ -61,11 +63,18 @@ impl RedirectUri {
         if url.fragment().is_some() {
             return Err("a redirect URI must not have a fragment");
         }
-        if !url.username().is_empty() || url.password().is_some() {
+        // The parser drops an `@` with nothing before it.
+        let authority = authority(text, url.scheme());
+        if authority.is_some_and(|authority| authority.contains('@')) {
             return Err("a redirect URI must not have user information");
         }
-        if matches!(url.scheme(), "https" | "http") && !has_plain_authority(text) {
-            return Err("a redirect URI must begin with https:// (or http://) and a host");
+        if matches!(url.scheme(), "https" | "http") {
+            if authority.is_none_or(str::is_empty) {
+                return Err("a redirect URI must begin with https:// (or http://) and a host");
+            }
+            if !url.host_str().is_some_and(host::is_plain) {
+                return Err("the host of a redirect URI has letters, digits, dots and hyphens only");
+            }
         }
         match url.scheme() {
             "https" if url.host().is_some() => {}
@@ -139,11 +148,11 @@ impl RedirectUri {
     }
 }
 
-/// Whether the authority stands where RFC 3986 has it, and names no user. The URL standard also takes `https:/host`,
-/// `https:host`, `https:///host` and `https://@host` for `https://host`.
-fn has_plain_authority(text: &str) -> bool {
-    let authority = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
-    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('@'))
+/// The authority, where RFC 3986 §3 has it. The URL standard also takes `https:/host`, `https:host`, `https:///host` and
+/// `https://@host` for `https://host`.
+fn authority<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let rest = text.get(scheme.len()..)?.strip_prefix("://")?;
+    rest.split(['/', '?', '#']).next()
 }
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -213,6 +222,12 @@ mod tests {
             "java\tscript:alert(1)",
             "https:\\\\evil.example",
             "https://",
+            "https:/a.example/cb",
+            "https://@a.example/cb",
+            "https://\"a\".example/cb",
+            "app://@",
+            "app://user@x/cb",
+            "https:/a.example/x://b.example/cb",
         ] {
             assert!(RedirectUri::parse(text).is_err(), "{text:?}");
         }

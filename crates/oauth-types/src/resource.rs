@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::host;
+
 /// The configured public URL: the issuer, and the origin of every endpoint. Never ends in a slash, has no query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -24,6 +26,9 @@ impl PublicUrl {
         }
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return Err("it must have no query, fragment or user information");
+        }
+        if !url.host_str().is_some_and(host::is_plain) {
+            return Err("its host has letters, digits, dots and hyphens only");
         }
         // The URL type lower-cases scheme and host, drops a default port and gives a bare origin a slash.
         let text = url.as_str().trim_end_matches('/').to_owned();

@@ -214,6 +214,10 @@ lone_secret! {
     /// A confidential client's secret (RFC 6749 §2.3.1).
     ClientSecret, "gdk_"
 }
+lone_secret! {
+    /// By which a client manages its registration (RFC 7592 §3). It has nothing to do with its tokens.
+    RegistrationAccessToken, "gdm_"
+}
 
 #[cfg(test)]
 mod tests {

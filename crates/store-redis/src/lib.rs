@@ -32,6 +32,8 @@ mod index;
 mod line;
 mod listen;
 mod record;
+#[cfg(test)]
+mod record_properties;
 mod script;
 mod startup;
 mod target;

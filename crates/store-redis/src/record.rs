@@ -49,8 +49,10 @@ pub(crate) fn time(seconds: &[u8], micros: &[u8]) -> Result<Timestamp, StoreErro
         .ok_or_else(|| StoreError::Corrupt("Redis does not tell the time".into()))
 }
 
+/// As we write numbers: no sign, and no zeros before them. The commit script compares and computes with the text.
 fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let canonical = digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    std::str::from_utf8(digits).ok().filter(|_| canonical)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -49,7 +49,11 @@ enum Kind {
 const PARAMETERS: [&str; 4] = ["node", "sentinelServiceName", "sentinelUsername", "sentinelPassword"];
 
 /// Where to connect to.
-pub(crate) struct Target(Builder);
+pub(crate) struct Target {
+    builder: Builder,
+    /// Where TLS is used with files: they may have been renewed since.
+    files: Option<RedisConfig>,
+}
 
 impl Target {
     pub(crate) fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
@@ -74,12 +78,23 @@ impl Target {
             performance.default_command_timeout = config.deadline;
             performance.broadcast_channel_capacity = MESSAGES;
         });
-        Ok(Self(builder))
+        let files = config.ca_file.is_some() || config.client_identity.is_some();
+        Ok(Self { builder, files: files.then(|| config.clone()) })
     }
 
     /// A client that is not connected yet.
     pub(crate) fn client(&self) -> Result<Client, ConnectError> {
-        self.0.build().map_err(|cause| error::connect(&cause))
+        let mut builder = self.builder.clone();
+        match self.files.as_ref().map(tls::connector) {
+            Some(Ok(connector)) => {
+                builder.with_config(|server| server.tls = Some(connector.into()));
+            }
+            Some(Err(cause)) => {
+                tracing::warn!(event = "store.certificates", %cause, "using the certificates of the start");
+            }
+            None => {}
+        }
+        builder.build().map_err(|cause| error::connect(&cause))
     }
 }
 

@@ -7,7 +7,8 @@
 //!    Cluster announces (an address, unless `sentinel announce-hostnames`, `cluster-announce-hostname` and
 //!    `cluster-preferred-endpoint-type hostname` say otherwise).
 //!
-//! Files are read once, at the start.
+//! The files are read for each new client, so that a new certificate is used from the next connection on. Only at the
+//! start they must be readable.
 
 use std::{path::Path, sync::Arc};
 

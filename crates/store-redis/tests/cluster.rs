@@ -55,23 +55,6 @@ async fn a_read_of_many_slots_keeps_its_order() {
     assert_eq!(values, (1..=30).map(|number: u64| number.to_string()).collect::<Vec<_>>());
 }
 
-/// As `redis-cli --cluster reshard` does it, for one slot.
-fn move_slot(cluster: &Cluster, slot: &str, from: &Server, to: &Server) {
-    to.order(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &from.id()]);
-    from.order(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &to.id()]);
-    loop {
-        let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", slot, "100"]);
-        if keys.is_empty() {
-            break;
-        }
-        let migrate = ["MIGRATE", "127.0.0.1", &to.port.to_string(), "", "0", "5000", "REPLACE", "KEYS"];
-        from.order(&[&migrate[..], &keys.lines().collect::<Vec<_>>()].concat());
-    }
-    for node in [to, from].into_iter().chain(&cluster.nodes) {
-        node.order(&["CLUSTER", "SETSLOT", slot, "NODE", &to.id()]);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_move_while_they_are_used() {
     let cluster = Cluster::start(false, &[]);
@@ -82,13 +65,12 @@ async fn slots_move_while_they_are_used() {
     traffic.goes_on(50).await;
     for grant in &grants {
         let slot = cluster.nodes[0].cli(&["CLUSTER", "KEYSLOT", grant]);
-        let place =
-            cluster.nodes.iter().position(|node| node.cli(&["CLUSTER", "COUNTKEYSINSLOT", &slot]) == "1").unwrap();
+        let place = cluster.place_of(&slot);
         let (from, to) = (&cluster.nodes[place], &cluster.nodes[(place + 1) % 3]);
-        move_slot(&cluster, &slot, from, to);
+        cluster.move_slot(&slot, from, to);
         traffic.goes_on(50).await;
         // And back.
-        move_slot(&cluster, &slot, to, from);
+        cluster.move_slot(&slot, to, from);
         traffic.goes_on(50).await;
     }
     let (commits, failed) = traffic.stop().await;

@@ -8,7 +8,9 @@ use std::{process::Command, time::Duration};
 
 use grantd_store::Store as _;
 use grantd_store_redis::{ClientIdentity, ClockOffset, ConnectError, RedisConfig, RedisStore};
-use support::{Server, certificates::Certificates, free_port};
+use support::{PATIENCE, Server, certificates::Certificates, free_port};
+use tempfile::TempDir;
+use tokio::time::Instant;
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
@@ -186,6 +188,51 @@ async fn files_say_who_is_trusted_and_what_is_shown() {
     for (config, says) in [(missing, "/nowhere/ca.crt"), (swapped, "grantd.crt"), (plain, "rediss")] {
         let error = refusal(config).await;
         assert!(matches!(&error, ConnectError::Tls(why) if why.contains(says)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn renewed_certificates_are_used_from_the_next_connection_on() {
+    let (old, new) = (Certificates::new(), Certificates::new());
+    let folder = TempDir::new().unwrap();
+    let at = |file: &str| folder.path().join(file);
+    let put = |certificates: &Certificates| {
+        std::fs::copy(certificates.authority(), at("ca.crt")).unwrap();
+        for name in ["server", "grantd"] {
+            let issued = certificates.issue(name, false);
+            std::fs::copy(issued.cert_file, at(&format!("{name}.crt"))).unwrap();
+            std::fs::copy(issued.key_file, at(&format!("{name}.key"))).unwrap();
+        }
+    };
+    put(&old);
+    let (tls_port, text) = (free_port(), |file: &str| at(file).to_str().unwrap().to_owned());
+    let mut server = Server::start_with(|_, _| {
+        let pairs = [
+            ["--tls-port", &tls_port.to_string()],
+            ["--tls-cert-file", &text("server.crt")],
+            ["--tls-key-file", &text("server.key")],
+            ["--tls-ca-cert-file", &text("ca.crt")],
+            ["--tls-auth-clients", "yes"],
+            ["--save", ""],
+        ];
+        pairs.as_flattened().iter().map(|&argument| argument.to_owned()).collect()
+    });
+    let mut config = RedisConfig::new(format!("rediss://localhost:{tls_port}"));
+    config.ca_file = Some(at("ca.crt"));
+    config.client_identity = Some(ClientIdentity { cert_file: at("grantd.crt"), key_file: at("grantd.key") });
+    let store = RedisStore::connect(config, ClockOffset::default()).await.unwrap();
+    store.ping().await.unwrap();
+
+    // Half of a renewal: what cannot be read does no harm beyond its time.
+    std::fs::write(at("ca.crt"), "soon").unwrap();
+    server.stop();
+    assert!(store.ping().await.is_err());
+    put(&new);
+    server.start_again();
+    let begin = Instant::now();
+    while store.ping().await.is_err() {
+        assert!(begin.elapsed() < PATIENCE, "nothing is believed any more");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -11,10 +11,12 @@ use grantd_oauth_types::{ClientId, Digest, GrantId, SessionSecret, Ticket};
 use grantd_proto::v1::{self, authorization_decision::Outcome, begin_authorization_response::Next};
 use grantd_store::Index;
 use tonic::Status;
+use tracing::{field::Empty, instrument};
 
 use crate::{
     Service, convert, errors,
     events::{self, About},
+    trace,
     transaction::{Loaded, draw},
 };
 
@@ -25,6 +27,11 @@ const FRESH_SIGN_IN: std::time::Duration = std::time::Duration::from_secs(300);
 const MAX_PARAMETER: usize = 8192;
 
 impl Service {
+    #[instrument(
+        name = "token_service.begin",
+        skip_all,
+        fields(grantd.client.id = Empty, grantd.flow.id = Empty, grantd.grant.id = Empty)
+    )]
     pub(crate) async fn do_begin(
         &self,
         sent: v1::BeginAuthorizationRequest,
@@ -51,6 +58,9 @@ impl Service {
             Some(key) => loaded.record(key)?,
             None => None,
         };
+        if let Some(client) = &client {
+            trace::client(client);
+        }
         let checked =
             authorize::check(self.policy(), client.as_ref(), &request).map_err(|fault| errors::fault(&fault))?;
         let Some(client) = client else { return Err(errors::defect("a checked request without a client")) };
@@ -124,6 +134,11 @@ impl Service {
         Ok((Some(session), user))
     }
 
+    #[instrument(
+        name = "token_service.approve",
+        skip_all,
+        fields(grantd.client.id = Empty, grantd.flow.id = Empty, grantd.grant.id = Empty)
+    )]
     pub(crate) async fn do_approve(
         &self,
         sent: v1::ApproveAuthorizationRequest,
@@ -150,6 +165,11 @@ impl Service {
         Ok(decision(&approved.consent, Outcome::Code(approved.code.to_text())))
     }
 
+    #[instrument(
+        name = "token_service.deny",
+        skip_all,
+        fields(grantd.client.id = Empty, grantd.flow.id = Empty, grantd.grant.id = Empty)
+    )]
     pub(crate) async fn do_deny(
         &self,
         sent: v1::DenyAuthorizationRequest,
@@ -196,6 +216,7 @@ impl Service {
         let mut loaded = self.load(keys.to_vec()).await?;
         let [request, code, grant, session] = &keys;
         let (session, user) = self.session_and_user(&mut loaded, Some(session)).await?;
+        trace::grant(id);
         let facts = OwnedFacts {
             request: loaded.record(request)?,
             code: loaded.record(code)?,
@@ -203,6 +224,10 @@ impl Service {
             session,
             user,
         };
+        let consent = facts.request.as_ref().map(|request| &request.consent);
+        if let Some(consent) = consent.or_else(|| facts.code.as_ref().map(|code| &code.consent)) {
+            self.trace_client(&consent.client_id).await;
+        }
         Ok((loaded, facts))
     }
 

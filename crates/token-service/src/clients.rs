@@ -1,16 +1,19 @@
 //! Client registration and management (RFC 7591, RFC 7592 in spirit).
 
 use grantd_core::{Change, Event, Record, RecordKey, records::Client, register};
-use grantd_oauth_types::ClientId;
+use grantd_oauth_types::{ClientId, OAuthError, OAuthErrorCode};
 use grantd_proto::{error, v1};
 use grantd_store::Index;
 use tonic::{Code, Status};
+use tracing::{field::Empty, instrument};
 
 use crate::{
     Service, convert, errors,
     events::{self, About},
     grants::Whose,
     limits,
+    recommit::TakenBack,
+    trace,
     transaction::draw,
 };
 
@@ -18,13 +21,33 @@ fn unknown_client() -> Status {
     errors::not_found("invalid_client", "unknown client; register again")
 }
 
+fn client_key(id: &str, registration_access_token: &str) -> Result<RecordKey, Status> {
+    let Some(id) = ClientId::parse(id) else {
+        check_registration(None, registration_access_token)?;
+        return Err(unknown_client());
+    };
+    Ok(RecordKey::Client(id))
+}
+
+/// Refuses a client that manages its registration with a token that is not its. Without a token it is not the client that
+/// asks, and its caller's role was checked.
+fn check_registration(client: Option<&Client>, token: &str) -> Result<(), Status> {
+    if token.is_empty() || register::may_manage(client, token) {
+        return Ok(());
+    }
+    let description = "the registration access token or its client is unknown; register again";
+    Err(errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidToken, description)))
+}
+
 impl Service {
+    #[instrument(name = "token_service.register", skip_all, fields(grantd.client.id = Empty, grantd.flow.id = Empty))]
     pub(crate) async fn do_register_client(
         &self,
         sent: v1::RegisterClientRequest,
     ) -> Result<v1::RegisterClientResponse, Status> {
         let draw = draw(&sent.request_id)?;
-        let registration = convert::registration(sent.metadata.unwrap_or_default());
+        let mut registration = convert::registration(sent.metadata.unwrap_or_default());
+        registration.flow_id = sent.flow_id;
         // The time does not matter to what is checked; refuse bad metadata before the store is asked.
         let id = register::register(self.policy(), registration.clone(), grantd_core::Timestamp::default(), &draw)
             .map_err(|error| errors::oauth(&error))?
@@ -59,6 +82,7 @@ impl Service {
             })
             .await?;
         self.index(&Index::clients(), id.as_str(), Some(client.expires_at)).await?;
+        trace::client(&client);
         events::log(
             Event::ClientRegistered,
             &About { client_id: Some(&id), remote_address: &sent.remote_address, ..About::default() },
@@ -66,24 +90,36 @@ impl Service {
         Ok(v1::RegisterClientResponse {
             client: Some(convert::client(&client, now)),
             client_secret: secret.map(|secret| secret.to_text()).unwrap_or_default(),
+            registration_access_token: register::registration_access_token(&draw).to_text(),
         })
     }
 
     pub(crate) async fn do_get_client(&self, sent: &v1::GetClientRequest) -> Result<v1::Client, Status> {
-        let key = RecordKey::Client(ClientId::parse(&sent.client_id).ok_or_else(unknown_client)?);
+        let key = client_key(&sent.client_id, &sent.registration_access_token)?;
         let loaded = self.load(vec![key.clone()]).await?;
-        let client = loaded.record::<Client>(&key)?.ok_or_else(unknown_client)?;
+        let client = loaded.record::<Client>(&key)?;
+        check_registration(client.as_ref(), &sent.registration_access_token)?;
+        let client = client.ok_or_else(unknown_client)?;
         Ok(convert::client(&client, loaded.now))
     }
 
     pub(crate) async fn do_update_client(&self, sent: v1::UpdateClientRequest) -> Result<v1::Client, Status> {
         let draw = draw(&sent.request_id)?;
-        let key = RecordKey::Client(ClientId::parse(&sent.client_id).ok_or_else(unknown_client)?);
-        let metadata = register::read_metadata(self.policy(), convert::registration(sent.metadata.unwrap_or_default()))
-            .map_err(|error| errors::oauth(&error))?;
+        let key = client_key(&sent.client_id, &sent.registration_access_token)?;
+        // First who asks: a stranger learns nothing of what may be registered for whom.
+        let loaded = self.load(vec![key.clone()]).await?;
+        check_registration(loaded.record::<Client>(&key)?.as_ref(), &sent.registration_access_token)?;
+        let metadata =
+            register::read_metadata(self.policy(), convert::registration(sent.metadata.clone().unwrap_or_default()))
+                .map_err(|error| errors::oauth(&error))?;
         self.transact(&draw, "update client", || async {
             let loaded = self.load(vec![key.clone()]).await?;
-            let client = loaded.record::<Client>(&key)?.ok_or_else(unknown_client)?;
+            let client = loaded.record::<Client>(&key)?;
+            check_registration(client.as_ref(), &sent.registration_access_token)?;
+            let client = client.ok_or_else(unknown_client)?;
+            if !sent.client_secret.is_empty() {
+                register::authenticate(Some(&client), &sent.client_secret).map_err(|error| errors::oauth(&error))?;
+            }
             let is_public = |client: &Client| client.secret.is_none();
             let wants_public = metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
             if is_public(&client) != wants_public {
@@ -105,8 +141,12 @@ impl Service {
 
     pub(crate) async fn do_delete_client(&self, sent: &v1::DeleteClientRequest) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
-        let Some(id) = ClientId::parse(&sent.client_id) else { return Ok(()) };
+        let Some(id) = ClientId::parse(&sent.client_id) else {
+            return check_registration(None, &sent.registration_access_token);
+        };
         let key = RecordKey::Client(id.clone());
+        let loaded = self.load(vec![key.clone()]).await?;
+        check_registration(loaded.record::<Client>(&key)?.as_ref(), &sent.registration_access_token)?;
         // First the client, so that no grant can be refreshed any more; then the grants the index knows.
         self.transact(&draw, "delete client", || async {
             let loaded = self.load(vec![key.clone()]).await?;
@@ -115,6 +155,7 @@ impl Service {
             Ok((loaded, Change { unchanged: deletes.clone(), deletes, ..Change::default() }, ()))
         })
         .await?;
+        self.0.recent.note(&[TakenBack::Client(id.clone())]);
         self.revoke_all(Whose::Client(&id), &draw).await?;
         self.0.store.index_remove(&Index::clients(), id.as_str()).await.map_err(|error| errors::store(&error))
     }

@@ -13,7 +13,8 @@ pub(crate) fn remaining(now: Timestamp, expires_at: Timestamp) -> i64 {
     i64::try_from(now.until(expires_at).as_secs()).unwrap_or(i64::MAX)
 }
 
-fn unix(at: Timestamp) -> i64 {
+/// Whole seconds since 1970.
+pub(crate) fn unix(at: Timestamp) -> i64 {
     i64::try_from(at.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -32,6 +33,7 @@ pub(crate) fn registration(sent: v1::ClientMetadata) -> Registration {
         software_id: sent.software_id,
         software_version: sent.software_version,
         application_type: sent.application_type,
+        flow_id: String::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use grantd_proto::{error, v1};
 use grantd_store::Index;
 use tonic::{Code, Status};
 
-use crate::{Service, convert, errors, events, grants::Whose, transaction::draw};
+use crate::{Service, convert, errors, events, grants::Whose, recommit::TakenBack, transaction::draw};
 
 fn wrong() -> Status {
     error::status(Code::Unauthenticated, "invalid_credentials", "User name or password is wrong.")
@@ -119,16 +119,50 @@ impl Service {
         let hash = self.0.passwords.hash(sent.password).await?;
         let key = RecordKey::User(username);
         let commit = draw.commit_id("set password");
-        let subject = self
+        let changed = self
             .transact(&draw, "set password", || async {
                 let loaded = self.load(vec![key.clone()]).await?;
                 let user = loaded.record::<User>(&key)?.ok_or_else(unknown_user)?;
-                let done = loaded.written_by(&key, commit);
-                let change = if done { Change::default() } else { users::set_password(&user, hash.clone()) };
-                Ok((loaded, change, user.subject))
+                if loaded.written_by(&key, commit) {
+                    return Ok((loaded, Change::default(), user));
+                }
+                let (user, change) = users::set_password(&user, hash.clone());
+                Ok((loaded, change, user))
             })
             .await?;
-        self.revoke_all(Whose::Subject(&subject), &draw).await
+        self.0.recent.note(&[TakenBack::Password {
+            username: changed.username,
+            subject: changed.subject.clone(),
+            epoch: changed.epoch,
+            password_hash: changed.password_hash,
+        }]);
+        self.revoke_all(Whose::Subject(&changed.subject), &draw).await
+    }
+
+    /// Sets again what a failover undid. Nothing to do when the record is as new, or somebody else's.
+    pub(crate) async fn restore_password(
+        &self,
+        request_id: &[u8],
+        username: &str,
+        subject: &str,
+        epoch: u64,
+        password_hash: &str,
+    ) -> Result<(), Status> {
+        let draw = draw(request_id)?;
+        let key = RecordKey::User(username.to_owned());
+        let undone = self
+            .transact(&draw, "restore password", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let user = loaded.record::<User>(&key)?;
+                let Some(user) = user.filter(|user| user.subject == subject && user.epoch < epoch) else {
+                    return Ok((loaded, Change::default(), false));
+                };
+                let before = User { epoch: epoch.saturating_sub(1), ..user.clone() };
+                let (_, change) = users::set_password(&before, password_hash.to_owned());
+                Ok((loaded, change, true))
+            })
+            .await?;
+        if undone { self.revoke_all(Whose::Subject(subject), &draw).await } else { Ok(()) }
     }
 
     pub(crate) async fn do_list_users(&self, sent: &v1::ListUsersRequest) -> Result<v1::ListUsersResponse, Status> {
@@ -154,7 +188,7 @@ impl Service {
                 let loaded = self.load(vec![key.clone()]).await?;
                 let user = loaded.record::<User>(&key)?.ok_or_else(unknown_user)?;
                 let done = loaded.written_by(&key, shut_out);
-                let change = if done { Change::default() } else { users::set_password(&user, String::new()) };
+                let change = if done { Change::default() } else { users::set_password(&user, String::new()).1 };
                 Ok((loaded, change, user.subject))
             })
             .await?;
@@ -170,6 +204,7 @@ impl Service {
             Ok((loaded, change, ()))
         })
         .await?;
+        self.0.recent.note(&[TakenBack::Person { username: username.clone(), subject }]);
         self.0.store.index_remove(&Index::users(), &username).await.map_err(|error| errors::store(&error))
     }
 }

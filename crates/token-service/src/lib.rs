@@ -44,6 +44,7 @@ mod recommit;
 mod roles;
 mod service;
 mod tokens;
+mod trace;
 mod transaction;
 mod verification;
 mod watch;

@@ -8,6 +8,11 @@ use tonic::{Request, Response, Status};
 
 use crate::{Service, roles::require, watch::Watch};
 
+/// Whoever runs grantd; or the client itself, which proves that it may by its registration access token.
+fn who_manages(registration_access_token: &str) -> Role {
+    if registration_access_token.is_empty() { Role::Admin } else { Role::Flow }
+}
+
 #[tonic::async_trait]
 impl TokenService for Service {
     async fn register_client(
@@ -22,16 +27,16 @@ impl TokenService for Service {
     }
 
     async fn update_client(&self, request: Request<v1::UpdateClientRequest>) -> Result<Response<v1::Client>, Status> {
-        self.do_update_client(require(request, Role::Admin)?).await.map(Response::new)
+        let role = who_manages(&request.get_ref().registration_access_token);
+        self.do_update_client(require(request, role)?).await.map(Response::new)
     }
 
     async fn delete_client(
         &self,
         request: Request<v1::DeleteClientRequest>,
     ) -> Result<Response<v1::DeleteClientResponse>, Status> {
-        self.do_delete_client(&require(request, Role::Admin)?)
-            .await
-            .map(|()| Response::new(v1::DeleteClientResponse {}))
+        let role = who_manages(&request.get_ref().registration_access_token);
+        self.do_delete_client(&require(request, role)?).await.map(|()| Response::new(v1::DeleteClientResponse {}))
     }
 
     async fn list_clients(

@@ -11,10 +11,12 @@ use grantd_oauth_types::{
 };
 use grantd_proto::v1::{self, issue_token_request::Grant as Sent};
 use tonic::Status;
+use tracing::{field::Empty, instrument};
 
 use crate::{
     Service, convert, errors,
     events::{self, About},
+    trace,
     transaction::{Loaded, draw},
 };
 
@@ -40,6 +42,11 @@ struct Decided {
 
 impl Service {
     /// Runs to its end even if the caller hangs up: a rotation once begun is finished.
+    #[instrument(
+        name = "token_service.issue",
+        skip_all,
+        fields(grantd.client.id = Empty, grantd.flow.id = Empty, grantd.grant.id = Empty)
+    )]
     pub(crate) async fn do_issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
         let service = self.clone();
         let work = async move { service.issue(sent).await };
@@ -51,6 +58,8 @@ impl Service {
         let draw = draw(&sent.request_id)?;
         let authentication = sent.client.unwrap_or_default();
         let client_id = ClientId::parse(&authentication.client_id).ok_or_else(unknown_client)?;
+        // Also for a client that is not let in.
+        tracing::Span::current().record("grantd.client.id", client_id.as_str());
         let secret = authentication.client_secret;
         let decided = match sent.grant {
             Some(Sent::AuthorizationCode(grant)) => {
@@ -65,6 +74,8 @@ impl Service {
                 return Err(errors::oauth(&error));
             }
         };
+        trace::client(&decided.client);
+        trace::grant(decided.grant_id);
         if let Some(event) = decided.event {
             let (subject, username) =
                 decided.person.as_ref().map_or(("", ""), |(subject, username)| (subject, username));
@@ -220,9 +231,12 @@ impl Service {
         Ok(decided)
     }
 
-    async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
+    pub(crate) async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
         let loaded = self.load(vec![key.clone()]).await?;
         let client = loaded.record::<Client>(key)?;
+        if let Some(client) = &client {
+            trace::client(client);
+        }
         register::authenticate(client.as_ref(), secret).cloned().map_err(|error| errors::oauth(&error))
     }
 

@@ -9,10 +9,12 @@
 use grantd_core::{
     RecordKey,
     ratchet::Standing,
-    records::{AccessRecord, Grant},
+    records::{AccessRecord, Client, Grant},
     verify::{self, Denied},
 };
-use grantd_oauth_types::{AccessToken, GrantId, RefreshToken, ResourceUri, Scope, ScopeSet};
+use grantd_oauth_types::{
+    AccessToken, ClientId, GrantId, OAuthError, OAuthErrorCode, RefreshToken, ResourceUri, Scope, ScopeSet,
+};
 use grantd_proto::v1::{self, token_denied::Reason, verify_token_response::Result as Verdict};
 use tonic::Status;
 
@@ -167,7 +169,33 @@ impl Service {
         &self,
         sent: &v1::IntrospectTokenRequest,
     ) -> Result<v1::IntrospectTokenResponse, Status> {
-        if let Some(token) = AccessToken::parse(&sent.token) {
+        // The client first: it learns nothing otherwise.
+        let asks = match &sent.client {
+            None => None,
+            Some(client) => Some(self.client_with_secret(client).await?),
+        };
+        let answer = self.introspected(&sent.token).await?;
+        let may = asks.is_none_or(|asks| {
+            let resource = ResourceUri::new(answer.audience.clone());
+            ClientId::parse(&answer.client_id)
+                .is_some_and(|id| verify::may_introspect(self.policy(), &asks, &id, &resource))
+        });
+        Ok(if may { answer } else { v1::IntrospectTokenResponse::default() })
+    }
+
+    /// Authenticates a client that must have a secret.
+    async fn client_with_secret(&self, sent: &v1::ClientAuthentication) -> Result<Client, Status> {
+        let refused = || {
+            let description = "only a client with a secret may ask about tokens";
+            errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, description))
+        };
+        let id = ClientId::parse(&sent.client_id).ok_or_else(refused)?;
+        let client = self.authenticate(&RecordKey::Client(id), &sent.client_secret).await?;
+        if client.secret.is_none() { Err(refused()) } else { Ok(client) }
+    }
+
+    async fn introspected(&self, token: &str) -> Result<v1::IntrospectTokenResponse, Status> {
+        if let Some(token) = AccessToken::parse(token) {
             let (loaded, record) = self.access_record(&token).await?;
             let Some(record) = record else { return Ok(v1::IntrospectTokenResponse::default()) };
             return Ok(v1::IntrospectTokenResponse {
@@ -179,10 +207,11 @@ impl Service {
                 subject: record.identity.subject,
                 audience: record.resource.to_string(),
                 expires_in: convert::remaining(loaded.now, record.expires_at),
+                expires_at: convert::unix(record.expires_at),
                 grant_id: token.grant_id.to_string(),
             });
         }
-        let Some(token) = RefreshToken::parse(&sent.token) else { return Ok(v1::IntrospectTokenResponse::default()) };
+        let Some(token) = RefreshToken::parse(token) else { return Ok(v1::IntrospectTokenResponse::default()) };
         let key = RecordKey::Grant(token.grant_id);
         let loaded = self.load(vec![key.clone()]).await?;
         let Some(grant) = loaded.record::<Grant>(&key)? else { return Ok(v1::IntrospectTokenResponse::default()) };
@@ -205,6 +234,7 @@ impl Service {
             subject: grant.subject.clone(),
             audience: grant.resource.to_string(),
             expires_in: convert::remaining(loaded.now, grant.expires_at),
+            expires_at: convert::unix(grant.expires_at),
             grant_id: grant.id.to_string(),
         })
     }

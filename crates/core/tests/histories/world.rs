@@ -29,6 +29,7 @@ pub(crate) fn policy(overlap: Duration) -> Policy {
             scopes: scopes.clone(),
             default_scopes: scopes,
             allow_groups: vec!["owner".into()],
+            introspection_clients: vec![],
         }],
         scopes: ["read", "write"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
         lifetimes: Lifetimes { refresh_overlap: overlap, ..Lifetimes::default() },

@@ -39,6 +39,7 @@ pub(crate) fn policy() -> Policy {
         scopes: scopes(all),
         default_scopes: scopes(default),
         allow_groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        introspection_clients: vec![],
     };
     let mut policy = Policy {
         resources: vec![
@@ -156,8 +157,12 @@ impl Issued {
 
     /// Refreshes with the current token, and commits.
     pub(crate) fn rotate(&mut self, n: u8) -> Pair {
-        let outcome = self.refresh(&self.pair.refresh.clone(), n);
-        self.head = head_of(&outcome).unwrap();
+        self.commit(self.refresh(&self.pair.refresh, n))
+    }
+
+    /// Commits an outcome that answers a pair, and gives it.
+    pub(crate) fn commit(&mut self, outcome: Outcome) -> Pair {
+        self.head = head_of(&outcome).unwrap_or_else(|| self.head.clone());
         self.pair = outcome.answer.unwrap().pair;
         self.pair.clone()
     }

@@ -44,7 +44,7 @@ fn a_session_is_of_a_person_as_they_were() {
     assert_eq!(signed_in(None, Some(&person)), None);
     assert_eq!(signed_in(Some(&session), None), None);
 
-    let change = users::set_password(&person, "new hash".into());
+    let (_, change) = users::set_password(&person, "new hash".into());
     let [(_, grantd_core::Record::User(changed))] = change.puts.as_slice() else { unreachable!("one user") };
     assert_eq!((changed.epoch, changed.password_hash.as_str()), (1, "new hash"));
     assert_eq!(signed_in(Some(&session), Some(changed)), None, "sessions of the old password end");

@@ -66,6 +66,27 @@ fn every_standing_has_its_answer() {
 }
 
 #[test]
+fn who_slept_as_long_as_the_lost_reply_is_answered_too() {
+    let mut issued = Issued::new(policy());
+    let spent = issued.pair.clone();
+    issued.rotate(20);
+    issued.wait(7 * HOUR);
+    // Two siblings wake with the same token, and the first uses what it got before the second asks.
+    let outcome = issued.refresh(&spent.refresh, 30);
+    assert_eq!(outcome.event, Some(Event::ReplyLost));
+    let pair = issued.commit(outcome);
+    issued.head = seen(&issued.head, pair.refresh.generation);
+    issued.wait(HOUR - 1);
+    let outcome = issued.refresh(&spent.refresh, 31);
+    assert_eq!(outcome.event, Some(Event::Converged));
+    let pair = issued.commit(outcome);
+    issued.head = seen(&issued.head, pair.refresh.generation);
+    // No longer than that.
+    issued.wait(1);
+    assert_eq!(issued.refresh(&spent.refresh, 32).event, Some(Event::RefreshReplayed));
+}
+
+#[test]
 fn a_forged_token_changes_nothing() {
     let mut issued = Issued::new(policy());
     let spent = issued.pair.refresh.clone();

@@ -17,7 +17,8 @@ fn registering(secret: &'static str) -> Facade {
         metadata.grant_types = vec!["authorization_code".to_owned(), "refresh_token".to_owned()];
         metadata.response_types = vec!["code".to_owned()];
         let client = v1::Client { metadata: Some(metadata), ..client("") };
-        let response = v1::RegisterClientResponse { client: Some(client), client_secret: secret.to_owned() };
+        let response =
+            v1::RegisterClientResponse { client: Some(client), client_secret: secret.to_owned(), ..Default::default() };
         Ok(Reply::Registered(Box::new(response)))
     })
 }

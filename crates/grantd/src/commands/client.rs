@@ -15,7 +15,7 @@ pub(crate) async fn run(command: Client) -> Result<(), Error> {
         Client::List { target } => list(Admin::connect(&target.load()?, Store::MustExist).await?).await,
         Client::Show { client_id, target } => {
             let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
-            let known = v1::GetClientRequest { client_id: client_id.clone() };
+            let known = v1::GetClientRequest { client_id: client_id.clone(), ..Default::default() };
             let found = admin.tokens.get_client(known).await.map_err(told(format!("cannot show {client_id}")))?;
             show(found.into_inner());
             Ok(())
@@ -24,9 +24,13 @@ pub(crate) async fn run(command: Client) -> Result<(), Error> {
             let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
             let what = format!("cannot remove {client_id}");
             // Deleting one that is not there is fine for a program; a person has mistyped.
-            let known = v1::GetClientRequest { client_id: client_id.clone() };
+            let known = v1::GetClientRequest { client_id: client_id.clone(), ..Default::default() };
             admin.tokens.get_client(known).await.map_err(told(what.clone()))?;
-            let request = v1::DeleteClientRequest { request_id: request_id()?, client_id: client_id.clone() };
+            let request = v1::DeleteClientRequest {
+                request_id: request_id()?,
+                client_id: client_id.clone(),
+                ..Default::default()
+            };
             admin.tokens.delete_client(request).await.map_err(told(what))?;
             terminal::say(&format!("Removed {client_id}; its grants have ended."));
             Ok(())

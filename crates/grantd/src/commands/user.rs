@@ -7,7 +7,7 @@ use crate::{
     admin::client::{Admin, Store, request_id, told},
     cli::User,
     error::Error,
-    terminal,
+    owner, terminal,
 };
 
 /// Does what was asked.
@@ -41,13 +41,16 @@ pub(crate) async fn run(command: User) -> Result<(), Error> {
                 .await
                 .map_err(told(format!("cannot change the password of {name}")))?;
             terminal::say(&format!("Changed the password of {name}; their sessions and grants have ended."));
+            owner::forget_password(&config.data_dir, &name)?;
         }
         User::List { target } => list(Admin::connect(&target.load()?, Store::MustExist).await?).await?,
         User::Remove { name, target } => {
-            let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
+            let config = target.load()?;
+            let mut admin = Admin::connect(&config, Store::MustExist).await?;
             let request = v1::DeleteUserRequest { request_id: request_id()?, username: name.clone() };
             admin.identity.delete_user(request).await.map_err(told(format!("cannot remove {name}")))?;
             terminal::say(&format!("Removed {name}; their sessions and grants have ended."));
+            owner::forget_password(&config.data_dir, &name)?;
         }
     }
     Ok(())

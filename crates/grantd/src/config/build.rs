@@ -5,7 +5,7 @@ use std::time::Duration;
 use grantd_core::{Lifetimes, Policy, ResourcePolicy, ScopePolicy};
 use grantd_facade::{FacadeConfig, FacadeResource};
 use grantd_gate::{GateConfig, GateResource};
-use grantd_oauth_types::{Scope, ScopeSet};
+use grantd_oauth_types::{ClientId, Scope, ScopeSet};
 use grantd_proto::Role;
 use grantd_telemetry::TelemetryConfig;
 use grantd_token_service::{CallerKeys, ServiceConfig};
@@ -32,6 +32,11 @@ impl Config {
                     scopes: scope_set(&resource.scopes),
                     default_scopes: scope_set(&resource.default_scopes),
                     allow_groups: resource.allow_groups.clone(),
+                    introspection_clients: resource
+                        .introspection_clients
+                        .iter()
+                        .filter_map(|id| ClientId::parse(id))
+                        .collect(),
                 })
                 .collect(),
             scopes: self

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use grantd_core::users::OWNER_GROUP;
-use grantd_oauth_types::Scope as ScopeToken;
+use grantd_oauth_types::{ClientId, Scope as ScopeToken};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, value::MapAccessDeserializer},
@@ -31,6 +31,8 @@ pub(crate) struct Resource {
     pub(crate) default_scopes: Option<Vec<String>>,
     /// Whose members may approve access.
     pub(crate) allow_groups: Vec<String>,
+    /// Clients, by id, that may introspect its tokens.
+    pub(crate) introspection_clients: Vec<String>,
     /// Whether `Mcp-Method` and `Mcp-Name` stand for the body in rules.
     pub(crate) trust_mcp_headers: bool,
     /// Whether lists of tools lack those that the token may not call.
@@ -48,6 +50,7 @@ impl Default for Resource {
             scopes: None,
             default_scopes: None,
             allow_groups: vec![OWNER_GROUP.to_owned()],
+            introspection_clients: Vec::new(),
             trust_mcp_headers: false,
             hide_forbidden_tools: false,
             rule: Vec::new(),
@@ -142,7 +145,7 @@ pub(super) fn complete(config: &mut Config, purpose: Purpose, problems: &mut Pro
 }
 
 /// Paths that are grantd's own.
-const RESERVED: [&str; 6] = ["/oauth", "/.well-known", "/healthz", "/readyz", "/authorize", "/token"];
+const RESERVED: [&str; 7] = ["/oauth", "/.well-known", "/healthz", "/readyz", "/authorize", "/token", "/register"];
 
 /// Refuses resources and scopes that cannot work.
 pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) {
@@ -186,6 +189,9 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
             key("allow_groups"),
             "nobody could approve access: name a group, such as allow_groups = [\"owner\"]",
         );
+        for id in resource.introspection_clients.iter().filter(|id| ClientId::parse(id).is_none()) {
+            problems.add(key("introspection_clients"), format!("{id:?} is no client id"));
+        }
         match &resource.upstream {
             Some(upstream) => {
                 if let Err(text) = check_upstream(upstream) {

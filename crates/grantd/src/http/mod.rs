@@ -2,7 +2,10 @@
 //! request has ([`address`]), and the end of open streams ([`streams`]).
 
 mod address;
+#[cfg(test)]
+mod address_properties;
 pub(crate) mod app;
+pub(crate) mod flow;
 pub(crate) mod probes;
 pub(crate) mod server;
 pub(crate) mod streams;

@@ -36,7 +36,7 @@ pub(crate) fn router(tokens: TokenServiceClient, drain: Drain) -> Router {
 
 async fn ready(State(Probe { mut tokens, drain }): State<Probe>) -> Response {
     // There is no such client, and the store must be asked to know it.
-    let question = GetClientRequest { client_id: "readiness".to_owned() };
+    let question = GetClientRequest { client_id: "readiness".to_owned(), ..Default::default() };
     // Without a subscriber: a probe every few seconds is no trace that anybody looks for.
     let asked = tokens.get_client(question).with_subscriber(NoSubscriber::new());
     let reached = match tokio::time::timeout(PATIENCE, asked).await {

@@ -1,8 +1,10 @@
 //! The HTTP listener: connections with limits, and an orderly end.
 //!
 //! 1. A connection is accepted when there is a place for it; beyond that the kernel's backlog holds the rest.
-//! 2. Headers are bounded in number, size and time. Bodies are bounded by who reads them.
-//! 3. At the drain nothing more is accepted, and what is in flight has until the deadline.
+//! 2. Headers are bounded in number, size and time, and in less time while places are rare. Bodies are bounded by who
+//!    reads them.
+//! 3. Who does not read what is sent, or is gone without a word, is cut off by the kernel.
+//! 4. At the drain nothing more is accepted, and what is in flight has until the deadline.
 //!
 //! HTTP/1.1 only: TLS and HTTP/2 are the business of the proxy in front.
 
@@ -14,6 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -25,6 +28,11 @@ use crate::{drain::Drain, error::Error};
 
 /// How long a client may take to send its headers, and an idle connection may stay.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for who comes while three quarters of the places are taken: who fills them with slowness must not keep them.
+const HEADER_TIMEOUT_WHEN_FULL: Duration = Duration::from_secs(5);
+/// How long what was sent may stay unread or unacknowledged (`TCP_USER_TIMEOUT`), and after how much silence a peer is
+/// asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Headers of a request; clients behind several proxies send some dozens.
 const MAX_HEADERS: usize = 100;
 /// All headers of a request together, in bytes. The longest come from authorization requests.
@@ -66,7 +74,9 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, limits: Limits, dr
         tokio::select! {
             accepted = accept => match accepted {
                 Ok(((stream, remote), place)) => {
-                    let ours = Connection { stream, remote, proxies: proxies.clone(), place };
+                    let crowded = places.available_permits() < limits.connections / 4;
+                    let header_timeout = if crowded { HEADER_TIMEOUT_WHEN_FULL } else { HEADER_TIMEOUT };
+                    let ours = Connection { stream, remote, proxies: proxies.clone(), header_timeout, place };
                     ours.serve(app.clone(), &graceful, drain.clone());
                 }
                 Err(error) => {
@@ -89,14 +99,14 @@ struct Connection {
     stream: TcpStream,
     remote: SocketAddr,
     proxies: Arc<TrustedProxies>,
+    header_timeout: Duration,
     place: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn serve(self, app: Router, graceful: &GracefulShutdown, drain: Drain) {
-        let Self { stream, remote, proxies, place } = self;
-        // Streams of small events must not wait for each other.
-        let _ = stream.set_nodelay(true);
+        let Self { stream, remote, proxies, header_timeout, place } = self;
+        prepare(&stream);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let client = proxies.client(remote, request.headers());
             request.extensions_mut().insert(ConnectInfo(client));
@@ -107,7 +117,7 @@ impl Connection {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(header_timeout)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEADER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
@@ -120,5 +130,49 @@ impl Connection {
             }
             drop(place);
         });
+    }
+}
+
+/// What fails here leaves a connection that works, and is only less well guarded.
+fn prepare(stream: &TcpStream) {
+    // Streams of small events must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 4));
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE));
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_fills_the_places_with_slowness_does_not_keep_them() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/", get(|| async { "served" }));
+        let limits = Limits { proxies: TrustedProxies::default(), connections: 8 };
+        tokio::spawn(serve(listener, app, limits, Drain::default()));
+
+        let begun = Instant::now();
+        let mut slow = Vec::new();
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            slow.push(stream);
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("served"), "{answer}");
+        assert!(begun.elapsed() < HEADER_TIMEOUT, "{:?}", begun.elapsed());
     }
 }

@@ -90,6 +90,28 @@ impl Cluster {
         self.running().filter(|node| ids.contains(&&*node.id())).map(|node| (node.port, node)).collect()
     }
 
+    /// Which of the nodes has something in this slot.
+    pub(crate) fn place_of(&self, slot: &str) -> usize {
+        self.nodes.iter().position(|node| node.cli(&["CLUSTER", "COUNTKEYSINSLOT", slot]) != "0").unwrap()
+    }
+
+    /// As `redis-cli --cluster reshard` does it, for one slot.
+    pub(crate) fn move_slot(&self, slot: &str, from: &Server, to: &Server) {
+        to.order(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &from.id()]);
+        from.order(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &to.id()]);
+        loop {
+            let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", slot, "100"]);
+            if keys.is_empty() {
+                break;
+            }
+            let migrate = ["MIGRATE", "127.0.0.1", &to.port.to_string(), "", "0", "5000", "REPLACE", "KEYS"];
+            from.order(&[&migrate[..], &keys.lines().collect::<Vec<_>>()].concat());
+        }
+        for node in [to, from].into_iter().chain(&self.nodes) {
+            node.order(&["CLUSTER", "SETSLOT", slot, "NODE", &to.id()]);
+        }
+    }
+
     /// With every node as a seed.
     pub(crate) fn config(&self) -> RedisConfig {
         RedisConfig::new(self.url("redis-cluster", "", |node| node.port))

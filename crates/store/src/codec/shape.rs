@@ -27,7 +27,9 @@ macro_rules! shape {
 shape! { ClientShape as "Client" {
     #[serde(with = "text")] id: ClientId,
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] secret: Option<Digest>,
+    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] registration: Option<Digest>,
     #[serde(with = "MetadataShape")] metadata: ClientMetadata,
+    #[serde(default, skip_serializing_if = "String::is_empty")] flow_id: String,
     epoch: u64,
     #[serde(with = "text::time")] created_at: Timestamp,
     #[serde(with = "text::time")] renewed_at: Timestamp,

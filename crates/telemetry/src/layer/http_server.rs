@@ -14,6 +14,8 @@ const PROBES: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 /// Opens a server span `METHOD /path` for each HTTP request, child of the caller's `traceparent`.
 ///
 /// Attributes: `http.request.method`, `url.path` (no query, at most 128 characters), `http.response.status_code`.
+/// Whoever serves the request may record `grantd.flow.id` on it; `error.type` is the `error` of a challenge
+/// (RFC 6750 §3), where the answer has one.
 /// `/healthz`, `/livez` and `/readyz` get theirs at `DEBUG`.
 ///
 /// Whoever may send requests may choose their trace id, and whether they are sampled: what must be on record belongs
@@ -40,6 +42,8 @@ macro_rules! span {
             http.request.method = $method,
             url.path = $path,
             http.response.status_code = Empty,
+            error.type = Empty,
+            grantd.flow.id = Empty,
         )
     };
 }

@@ -24,6 +24,9 @@ impl Outcome {
             Ok(response) => match self {
                 Self::Http => {
                     span.record("http.response.status_code", response.status().as_u16());
+                    if let Some(error) = challenged(response.headers()) {
+                        span.record("error.type", error);
+                    }
                     response.status().is_server_error()
                 }
                 Self::GrpcServer => grpc_status(span, response.headers()).is_some_and(is_servers_fault),
@@ -34,6 +37,13 @@ impl Outcome {
             span.record("otel.status_code", "ERROR");
         }
     }
+}
+
+/// The `error` of a bearer challenge of ours.
+fn challenged(headers: &HeaderMap) -> Option<&str> {
+    let challenge = headers.get(http::header::WWW_AUTHENTICATE)?.to_str().ok()?;
+    let Some((_, rest)) = challenge.split_once("error=\"") else { return Some("unauthorized") };
+    rest.split_once('"').map(|(error, _)| error).filter(|error| error.len() <= 40)
 }
 
 /// A call that fails before its first message says so in the head; any other in trailers, which come too late.

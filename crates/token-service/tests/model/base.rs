@@ -52,6 +52,7 @@ fn policy(times: Times) -> Policy {
             scopes: scopes.clone(),
             default_scopes: scopes,
             allow_groups: vec!["owner".into()],
+            introspection_clients: vec![],
         }],
         scopes: ["read", "write"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
         lifetimes: Lifetimes {

@@ -64,6 +64,8 @@ pub(crate) struct History {
     pub(crate) aged: bool,
     /// Whether something happened beyond what is promised to holders.
     pub(crate) stumbled: bool,
+    /// When the overlap of a generation began anew, as a lost reply was answered late. At the earliest.
+    pub(crate) reopened: BTreeMap<u64, u64>,
     /// Whether somebody was told that the grant is revoked.
     pub(crate) told_revoked: bool,
     pub(crate) actions: usize,
@@ -109,6 +111,7 @@ impl History {
             approved: 0,
             aged: false,
             stumbled: false,
+            reopened: BTreeMap::new(),
             told_revoked: false,
             actions,
             accepted: false,
@@ -313,6 +316,8 @@ impl History {
 
     /// What is promised reaches two generations: a failover that loses more is not made.
     fn fail_over(&mut self) {
+        // What began an overlap anew may be among it.
+        self.reopened.clear();
         let mut state = self.sim.state();
         let n = 1 + state.rng.below(2);
         let Some(map) = state.records.without_last(n) else { return };

@@ -218,6 +218,11 @@ impl History {
                 let superseded = done.start.superseded.get(&token.generation);
                 if superseded.is_some_and(|at| at + self.plan.times.overlap * 1000 + SLACK < self.clock()) {
                     self.sim.state().model.marks.insert("a lost reply was answered after the overlap");
+                    if steady {
+                        let again =
+                            done.start.superseded.range(token.generation..).map(|(generation, _)| (*generation, low));
+                        self.reopened.extend(again);
+                    }
                 }
                 // The last leg, from the facade to the client.
                 let lost = self.plan.faults > 0 && self.actions > 0 && self.sim.state().rng.chance(12);
@@ -230,8 +235,8 @@ impl History {
                 }
             }
             Err(_) if Self::is_away(&done) => self.stumbled |= self.plan.kind == Kind::Strict,
-            // Who slept through the overlap is promised an answer only while nobody used the next pair: a sibling that
-            // wakes at the same moment may be faster.
+            // Who slept through the overlap is promised an answer only while nobody used the next pair, or if a sibling
+            // that woke at the same moment was faster.
             _ if self.is_promised() && self.was_late(token, &done.start, high) => self.stumbled = true,
             _ if self.is_promised() => self.fail(|| format!("holder {holder} is signed out")),
             _ if steady
@@ -248,7 +253,8 @@ impl History {
     /// Whether a token was superseded so long ago that it may have left the overlap.
     fn was_late(&self, token: &RefreshToken, start: &Start, high: u64) -> bool {
         let overlap = self.plan.times.overlap * 1000;
-        let late = start.superseded.get(&token.generation).is_some_and(|at| at + overlap < high + SLACK);
+        let reopened = self.reopened.get(&token.generation).copied().unwrap_or_default();
+        let late = start.superseded.get(&token.generation).is_some_and(|at| reopened.max(*at) + overlap < high + SLACK);
         late && self.plan.kind != Kind::Strict
     }
 
@@ -256,7 +262,8 @@ impl History {
     fn is_outside(&self, token: &RefreshToken, start: &Start) -> bool {
         let Some(live) = start.head.as_ref().and_then(|head| head.live()) else { return false };
         let overlap = self.plan.times.overlap * 1000 + SLACK;
-        let gone = start.superseded.get(&token.generation).is_some_and(|at| at + overlap < self.clock());
+        let reopened = live.recent.iter().find(|old| old.generation == token.generation).map_or(0, |old| old.at.0);
+        let gone = start.superseded.get(&token.generation).is_some_and(|at| reopened.max(*at) + overlap < self.clock());
         gone && token.generation < live.seen
     }
 

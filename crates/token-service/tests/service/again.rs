@@ -51,13 +51,17 @@ async fn a_registration_that_comes_again_late_changes_nothing() {
     rig.pair(&Party { client_id: client_id.clone(), session }).await;
     let mut metadata = registration.metadata.clone().unwrap();
     metadata.client_name = "Renamed".into();
-    let update =
-        v1::UpdateClientRequest { request_id: rig.id(), client_id: client_id.clone(), metadata: Some(metadata) };
+    let update = v1::UpdateClientRequest {
+        request_id: rig.id(),
+        client_id: client_id.clone(),
+        metadata: Some(metadata),
+        ..Default::default()
+    };
     let known = tokens.update_client(update).await.unwrap().into_inner();
 
     let again = tokens.register_client(registration).await.unwrap().into_inner();
     assert_eq!(again.client, Some(known.clone()));
-    let read = tokens.get_client(v1::GetClientRequest { client_id }).await.unwrap().into_inner();
+    let read = tokens.get_client(v1::GetClientRequest { client_id, ..Default::default() }).await.unwrap().into_inner();
     assert_eq!(read, known);
 }
 
@@ -73,7 +77,8 @@ async fn a_request_id_stands_for_one_request() {
     let mut changed = registration.clone();
     changed.metadata.as_mut().unwrap().redirect_uris = vec!["https://evil.example/cb".into()];
     assert_eq!(tokens.register_client(changed.clone()).await.unwrap().into_inner(), first);
-    let read = v1::GetClientRequest { client_id: first.client.as_ref().unwrap().client_id.clone() };
+    let read =
+        v1::GetClientRequest { client_id: first.client.as_ref().unwrap().client_id.clone(), ..Default::default() };
     let read = tokens.get_client(read).await.unwrap().into_inner();
     assert_eq!(read.metadata.unwrap().redirect_uris, [CALLBACK]);
     // No secret for a client that has none.

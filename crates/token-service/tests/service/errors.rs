@@ -47,13 +47,18 @@ async fn of_registering() {
         let status = rig.tokens(Role::Flow).register_client(request).await.unwrap_err();
         assert_eq!(told(&status), is(Code::InvalidArgument, expected), "{metadata:?}");
         let (request_id, client_id) = (rig.id(), rig.register().await);
-        let request = v1::UpdateClientRequest { request_id, client_id, metadata };
+        let request = v1::UpdateClientRequest { request_id, client_id, metadata, ..Default::default() };
         let status = rig.tokens(Role::Admin).update_client(request).await.unwrap_err();
         assert_eq!(told(&status), is(Code::InvalidArgument, expected));
     }
     let (client_id, secret) = confidential(&rig).await;
     assert!(!secret.is_empty());
-    let request = v1::UpdateClientRequest { request_id: rig.id(), client_id, metadata: Some(metadata.clone()) };
+    let request = v1::UpdateClientRequest {
+        request_id: rig.id(),
+        client_id,
+        metadata: Some(metadata.clone()),
+        ..Default::default()
+    };
     let status = rig.tokens(Role::Admin).update_client(request).await.unwrap_err();
     assert_eq!(told(&status), is(Code::InvalidArgument, "invalid_request"), "it cannot become public");
 }

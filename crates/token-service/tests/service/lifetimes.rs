@@ -81,7 +81,7 @@ async fn a_registration_lives_by_being_used() {
         pair = rig.issued(rig.refresh(&used, &pair.refresh_token)).await.unwrap();
         // The renewal is written behind the answer.
         let renewed = || async {
-            let question = v1::GetClientRequest { client_id: used.client_id.clone() };
+            let question = v1::GetClientRequest { client_id: used.client_id.clone(), ..Default::default() };
             let known = rig.tokens(Role::Flow).get_client(question).await.unwrap().into_inner();
             known.expires_in > i64::try_from(364 * DAY).unwrap()
         };
@@ -89,7 +89,11 @@ async fn a_registration_lives_by_being_used() {
             tokio::task::yield_now().await;
         }
     }
-    let status = rig.tokens(Role::Flow).get_client(v1::GetClientRequest { client_id: unused }).await.unwrap_err();
+    let status = rig
+        .tokens(Role::Flow)
+        .get_client(v1::GetClientRequest { client_id: unused, ..Default::default() })
+        .await
+        .unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "invalid_client"));
 }
 

@@ -74,7 +74,7 @@ async fn while_something_is_taken_back() {
     let remove = async || {
         let party = Party { client_id: rig.register().await, session: party.session.clone() };
         rig.pair(&party).await;
-        v1::DeleteClientRequest { request_id: rig.id(), client_id: party.client_id }
+        v1::DeleteClientRequest { request_id: rig.id(), client_id: party.client_id, ..Default::default() }
     };
     endures!(rig, "delete client", remove(), async |r| tokens.delete_client(r).await);
 }
@@ -99,6 +99,7 @@ async fn while_people_come_and_go() {
         request_id: rig.id(),
         client_id: party.client_id.clone(),
         metadata: rig.registration().metadata,
+        ..Default::default()
     };
     endures!(rig, "update client", update(), async |r| tokens.update_client(r).await);
     rig.person("alice", &party.client_id).await;
@@ -130,9 +131,9 @@ async fn a_question_is_not_answered_without_the_store() {
     away!(
         tokens.verify_token(verify),
         tokens.verify_grant(v1::VerifyGrantRequest { grant_id: grant_id.clone(), ..v1::VerifyGrantRequest::default() }),
-        tokens.introspect_token(v1::IntrospectTokenRequest { token }),
-        tokens.introspect_token(v1::IntrospectTokenRequest { token: pair.refresh_token.clone() }),
-        tokens.get_client(v1::GetClientRequest { client_id: party.client_id.clone() }),
+        tokens.introspect_token(v1::IntrospectTokenRequest { token, ..Default::default() }),
+        tokens.introspect_token(v1::IntrospectTokenRequest { token: pair.refresh_token.clone(), ..Default::default() }),
+        tokens.get_client(v1::GetClientRequest { client_id: party.client_id.clone(), ..Default::default() }),
         tokens.get_grant(v1::GetGrantRequest { grant_id }),
         tokens.list_clients(v1::ListClientsRequest::default()),
         tokens.list_grants(v1::ListGrantsRequest::default()),

@@ -72,6 +72,7 @@ async fn every_mutation_can_be_sent_again_whatever_was_lost() {
             request_id: rig.id(),
             client_id: party.client_id.clone(),
             metadata: rig.registration().metadata,
+            ..Default::default()
         };
         rig.fail(0, bad, happens);
         sent!(async |r| tokens.update_client(r).await, update);

@@ -72,6 +72,7 @@ impl Rig {
                 scopes: scopes.clone(),
                 default_scopes: scopes,
                 allow_groups: vec!["owner".into()],
+                introspection_clients: vec![],
             }],
             scopes: ["read", "write"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
             lifetimes: Lifetimes::default(),
@@ -118,6 +119,7 @@ impl Rig {
                 ..v1::ClientMetadata::default()
             }),
             remote_address: "203.0.113.9".into(),
+            flow_id: "flow".into(),
         }
     }
 
@@ -255,7 +257,7 @@ impl Rig {
 
     /// The grant of an access token.
     pub(crate) async fn grant_of(&self, access: &str) -> String {
-        let question = v1::IntrospectTokenRequest { token: access.into() };
+        let question = v1::IntrospectTokenRequest { token: access.into(), ..Default::default() };
         self.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
     }
 

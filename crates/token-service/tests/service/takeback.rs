@@ -7,12 +7,12 @@ use grantd_proto::{
     v1::{self, revocation_event::Event},
 };
 
-use grantd_store::{Batch, CommitId, CommitOutcome, Key, Put, Store as _};
+use grantd_store::{Batch, CommitId, CommitOutcome, Key, Put, Snapshot, Store as _};
 
 use crate::support::{PASSWORD, Party, RESOURCE, Rig, reason};
 
 async fn grant_of(rig: &Rig, access: &str) -> String {
-    let question = v1::IntrospectTokenRequest { token: access.into() };
+    let question = v1::IntrospectTokenRequest { token: access.into(), ..Default::default() };
     rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner().grant_id
 }
 
@@ -21,7 +21,7 @@ async fn is_dead(rig: &Rig, party: &Party, pair: &v1::IssueTokenResponse) {
     let status = rig.issued(rig.refresh(party, &pair.refresh_token)).await.unwrap_err();
     assert!(["invalid_grant", "invalid_client"].contains(&reason(&status).as_str()), "{status:?}");
     for token in [&pair.access_token, &pair.refresh_token] {
-        let question = v1::IntrospectTokenRequest { token: token.clone() };
+        let question = v1::IntrospectTokenRequest { token: token.clone(), ..Default::default() };
         let answer = rig.tokens(Role::Verify).introspect_token(question).await.unwrap().into_inner();
         assert_eq!(answer, v1::IntrospectTokenResponse::default(), "nothing but inactive");
     }
@@ -81,6 +81,85 @@ async fn a_grant_stands_while_its_tokens_change() {
     }
 }
 
+/// A replica is promoted that never heard of what came after `before`.
+async fn promote(rig: &Rig, keys: &[Key], before: Snapshot) {
+    for (n, (key, entry)) in keys.iter().zip(before.entries).enumerate() {
+        let entry = entry.unwrap();
+        let put = Put { key: key.clone(), value: entry.value, expires_at: entry.expires_at };
+        let id = CommitId([u8::try_from(n).unwrap(); 16]);
+        let undo = Batch { id, preconditions: vec![], puts: vec![put], deletes: vec![], announce: vec![] };
+        assert_eq!(rig.raw.commit(undo).await.unwrap(), CommitOutcome::Committed);
+    }
+}
+
+#[tokio::test]
+async fn what_a_failover_brought_back_goes_again() {
+    let rig = Rig::new().await;
+    let (mut tokens, mut identity) = (rig.tokens(Role::Admin), rig.identity(Role::Admin));
+    for name in ["gone", "changed"] {
+        let password = format!("the password of {name}");
+        let user = v1::CreateUserRequest {
+            request_id: rig.id(),
+            username: name.into(),
+            password,
+            email: String::new(),
+            groups: vec![],
+        };
+        identity.create_user(user).await.unwrap();
+    }
+    let party = rig.party().await;
+    let keys = [Key::client(&party.client_id), Key::user("gone"), Key::user("changed")];
+    let before = rig.raw.get(&keys).await.unwrap();
+    let client_id = party.client_id.clone();
+    tokens
+        .delete_client(v1::DeleteClientRequest { request_id: rig.id(), client_id, ..Default::default() })
+        .await
+        .unwrap();
+    identity.delete_user(v1::DeleteUserRequest { request_id: rig.id(), username: "gone".into() }).await.unwrap();
+    let password = "a better password".to_owned();
+    let change = v1::SetPasswordRequest { request_id: rig.id(), username: "changed".into(), password };
+    identity.set_password(change).await.unwrap();
+    let after = rig.raw.get(&keys).await.unwrap();
+
+    promote(&rig, &keys, before).await;
+    assert!(rig.raw.get(&keys).await.unwrap().entries.iter().all(Option::is_some));
+    rig.gap();
+    let values =
+        |snapshot: Snapshot| snapshot.entries.into_iter().map(|entry| entry.map(|e| e.value)).collect::<Vec<_>>();
+    let after = values(after);
+    assert!(after[0].is_none() && after[1].is_none());
+    while values(rig.raw.get(&keys).await.unwrap()) != after {
+        tokio::task::yield_now().await;
+    }
+
+    // Not somebody new of the same name, nor a password that is newer.
+    let user = v1::CreateUserRequest {
+        request_id: rig.id(),
+        username: "gone".into(),
+        password: "another person's".into(),
+        email: String::new(),
+        groups: vec![],
+    };
+    identity.create_user(user).await.unwrap();
+    let password = "an even better password".to_owned();
+    let change = v1::SetPasswordRequest { request_id: rig.id(), username: "changed".into(), password };
+    identity.set_password(change).await.unwrap();
+    let after = values(rig.raw.get(&keys).await.unwrap());
+    // What was taken back last is taken back again last.
+    let pair = rig.pair(&rig.party().await).await;
+    let id = grant_of(&rig, &pair.access_token).await;
+    let access = AccessToken::parse(&pair.access_token).unwrap();
+    let last = [Key::grant(&id), Key::access(&id, &access.digest().to_string())];
+    let before = rig.raw.get(&last).await.unwrap();
+    tokens.revoke_grant(v1::RevokeGrantRequest { request_id: rig.id(), grant_id: id }).await.unwrap();
+    promote(&rig, &last, before).await;
+    rig.gap();
+    while rig.accepts(&pair.access_token).await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(values(rig.raw.get(&keys).await.unwrap()), after);
+}
+
 #[tokio::test]
 async fn a_revocation_that_a_failover_undid_is_committed_again() {
     let rig = Rig::new().await;
@@ -94,15 +173,7 @@ async fn a_revocation_that_a_failover_undid_is_committed_again() {
     admin.revoke_grant(v1::RevokeGrantRequest { request_id: rig.id(), grant_id: id.clone() }).await.unwrap();
     is_dead(&rig, &party, &pair).await;
 
-    // A replica is promoted that never heard of it.
-    let entries = before.entries.into_iter().zip(&keys);
-    let puts = entries.map(|(entry, key)| {
-        let entry = entry.unwrap();
-        Put { key: key.clone(), value: entry.value, expires_at: entry.expires_at }
-    });
-    let undo =
-        Batch { id: CommitId([9; 16]), preconditions: vec![], puts: puts.collect(), deletes: vec![], announce: vec![] };
-    assert_eq!(rig.raw.commit(undo).await.unwrap(), CommitOutcome::Committed);
+    promote(&rig, &keys, before).await;
     assert!(rig.accepts(&pair.access_token).await);
     rig.gap();
     while rig.accepts(&pair.access_token).await {
@@ -148,7 +219,11 @@ async fn deleting_a_client_or_a_person_ends_their_grants() {
         let (mut tokens, mut identity) = (rig.tokens(Role::Admin), rig.identity(Role::Admin));
         match what {
             "client" => {
-                let request = v1::DeleteClientRequest { request_id: rig.id(), client_id: party.client_id.clone() };
+                let request = v1::DeleteClientRequest {
+                    request_id: rig.id(),
+                    client_id: party.client_id.clone(),
+                    ..Default::default()
+                };
                 tokens.delete_client(request).await.unwrap();
             }
             "user" => {
@@ -188,7 +263,11 @@ async fn what_ends_during_an_exchange_ends_its_grant() {
             match what {
                 "client" => {
                     let client_id = party.client_id.clone();
-                    tokens.delete_client(v1::DeleteClientRequest { request_id, client_id }).await.map(drop).unwrap();
+                    tokens
+                        .delete_client(v1::DeleteClientRequest { request_id, client_id, ..Default::default() })
+                        .await
+                        .map(drop)
+                        .unwrap();
                 }
                 "user" => {
                     identity.delete_user(v1::DeleteUserRequest { request_id, username }).await.map(drop).unwrap();

@@ -63,7 +63,11 @@ async fn every_way_to_take_back_is_told_by_each_grant() {
                 rig.issued(rig.exchange(&party, &code)).await.unwrap_err();
             }
             "client" => {
-                tokens.delete_client(v1::DeleteClientRequest { request_id, client_id }).await.map(drop).unwrap();
+                tokens
+                    .delete_client(v1::DeleteClientRequest { request_id, client_id, ..Default::default() })
+                    .await
+                    .map(drop)
+                    .unwrap();
             }
             "user" => {
                 identity.delete_user(v1::DeleteUserRequest { request_id, username }).await.map(drop).unwrap();

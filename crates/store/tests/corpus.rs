@@ -1,0 +1,17 @@
+//! What the fuzz target of the codec was fed with, as a test.
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
+#[cfg(test)]
+mod tests {
+    use super::{properties, replay::replay};
+
+    #[test]
+    fn records() {
+        replay("records", properties::records);
+    }
+}
