@@ -10,6 +10,7 @@
 //! | `refresh` | concurrency, overlap, replay |
 //! | `redis` | what an operator sees with `redis-cli` |
 //! | `lifecycle` | one credential in many hands, lossy hops, thieves; the clock driven |
+//! | `resources` | several resources, a public URL with a path, scopes of single calls |
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
@@ -46,6 +47,7 @@ mod redis;
 #[path = "../crates/store-redis/tests/support/mod.rs"]
 mod redis_support;
 mod refresh;
+mod resources;
 mod telemetry;
 mod tls;
 mod upstreams;

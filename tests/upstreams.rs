@@ -1,6 +1,7 @@
 //! Real MCP servers that others wrote, behind the gate: streaming, sessions, resumption, identity, and what must not
 //! reach them.
 
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -102,4 +103,78 @@ async fn nobody_can_claim_to_be_somebody_else() {
     assert!(!shown.contains(&tokens.access) && !shown.contains("grantd-session"), "{shown}");
     assert_eq!(headers["x-harmless"], "kept");
     assert_eq!(headers["x-forwarded-preferred-username"], "owner");
+}
+
+/// Reads events of a stream until one holds this text; gives that one.
+async fn event_with(
+    stream: &mut (impl futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    text: &str,
+) -> String {
+    let mut read = String::new();
+    loop {
+        let piece = tokio::time::timeout(std::time::Duration::from_secs(20), stream.next()).await.unwrap();
+        read.push_str(std::str::from_utf8(&piece.unwrap().unwrap()).unwrap());
+        if let Some(event) = read.split("\n\n").find(|event| event.contains(text))
+            && read.ends_with("\n\n")
+        {
+            return event.to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_sse_has_sessions_rules_and_hidden_tools_too() {
+    let upstream = Upstream::http_sse().await;
+    let config = format!(
+        "[[resource]]\npaths = [\"/sse\", \"/messages\"]\nupstream = \"{}\"\nhide_forbidden_tools = true\n\
+         [[resource.rule]]\nmethods = [\"tools/call\"]\nnames = [\"write_*\"]\nscopes = [\"write\"]\n\
+         [scopes]\nread = \"Read\"\nwrite = \"Write\"\n",
+        upstream.url.replace("/mcp", "/sse")
+    );
+    let deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let issuer = deployment.issuer();
+    let mut add = tokio::process::Command::new(env!("CARGO_BIN_EXE_grantd"));
+    add.args(["user", "add", "alice", "--group", "owner", "--password-stdin", "--data-dir"]);
+    add.arg(deployment.dir.path().join("serve"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null());
+    let mut child = add.spawn().unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut child.stdin.take().unwrap(), b"alice's password\n").await.unwrap();
+    assert!(child.wait().await.unwrap().success());
+    let client = crate::harness::Client::register(issuer).await;
+    let mut tokens = Vec::new();
+    for (name, password) in [("owner", PASSWORD), ("alice", "alice's password")] {
+        let page = client.consent_page_as(&[("scope", Some("read"))], name, password).await;
+        let answer = client.follow(&page, &page.approve).await;
+        let code = crate::harness::client::param(answer.headers()["location"].to_str().unwrap(), "code").unwrap();
+        tokens.push(crate::harness::client::pair(client.exchange(&code).await).await.access);
+    }
+
+    let stream = client.http.get(format!("{issuer}/sse")).bearer_auth(&tokens[0]).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let mut stream = Box::pin(stream.bytes_stream());
+    let told = event_with(&mut stream, "event: endpoint").await;
+    let address = format!("{issuer}{}", told.split("data: ").nth(1).unwrap().trim());
+    assert!(address.contains("/messages?sessionId="), "{address}");
+    let say = async |token: &str, address: &str, message: Value| {
+        client.http.post(address).bearer_auth(token).json(&message).send().await.unwrap().status().as_u16()
+    };
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    assert_eq!(say(&tokens[0], &address, initialize).await, 202);
+    event_with(&mut stream, "\"id\":1").await;
+    assert_eq!(say(&tokens[0], &address, json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await, 202);
+    assert_eq!(say(&tokens[0], &address, json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})).await, 202);
+    let list = event_with(&mut stream, "\"id\":2").await;
+    assert!(list.contains("echo") && !list.contains("write_article"), "{list}");
+    let call = |tool: &str| json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": tool, "arguments": {"text": "hi"}}});
+    assert_eq!(say(&tokens[0], &address, call("write_article")).await, 403);
+    assert_eq!(say(&tokens[0], &address, call("echo")).await, 202);
+    assert!(event_with(&mut stream, "\"id\":3").await.contains("hi"));
+
+    // The session is the owner's, however it is spelled.
+    let shouted = address.rsplit_once('=').map(|(head, id)| format!("{head}[]={}", id.to_uppercase())).unwrap();
+    for address in [&address, &shouted] {
+        assert_eq!(say(&tokens[1], address, call("echo")).await, 404, "{address}");
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) config: String,
     /// More environment.
     pub(crate) env: Vec<(String, String)>,
+    /// The path of the public URL, such as `/base`.
+    pub(crate) path: String,
     /// Whether the halves know each other otherwise than by a service key.
     pub(crate) keyless: bool,
 }
@@ -37,10 +39,11 @@ impl Deployment {
     pub(crate) async fn embedded(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let issuer = format!("http://localhost:{port}");
+        let origin = format!("http://localhost:{port}");
+        let issuer = format!("{origin}{}", options.path);
         let config = config(&options, &issuer, "");
         let process = start(dir.path(), "serve", &config, port, &options).await;
-        let mut deployment = Self { facades: vec![issuer.clone()], issuer, processes: vec![process], redis: None, dir };
+        let mut deployment = Self { facades: vec![origin], issuer, processes: vec![process], redis: None, dir };
         deployment.ready().await;
         deployment
     }
@@ -50,7 +53,7 @@ impl Deployment {
         let redis = Redis::start().await;
         let dir = tempfile::tempdir().unwrap();
         let (grpc, ports) = (free_port(), [free_port(), free_port()]);
-        let issuer = format!("http://localhost:{}", ports[0]);
+        let issuer = format!("http://localhost:{}{}", ports[0], options.path);
         let extra = format!(
             "[store]\nurl = \"{}\"\n[token_service]\nlisten = \"127.0.0.1:{grpc}\"\nurl = \"http://127.0.0.1:{grpc}\"\n",
             redis.url()

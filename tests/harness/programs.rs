@@ -66,6 +66,11 @@ impl Upstream {
         Self::start("upstreams/python_server.py", &["0", "--record"]).await
     }
 
+    /// One that speaks HTTP+SSE; its URL ends in `/mcp` like those of the others, where nothing is.
+    pub(crate) async fn http_sse() -> Self {
+        Self::start("upstreams/http-sse-server.mjs", &["0"]).await
+    }
+
     async fn start(path: &str, args: &[&str]) -> Self {
         let mut command = script(path);
         command.args(args);

@@ -7,7 +7,7 @@
 //! Who is signed in is found out by the caller. What the person then does is decided in [`crate::approve`].
 
 use grantd_oauth_types::{
-    CodeChallenge, Digest, GrantId, OAuthError, OAuthErrorCode, RedirectUri, ScopeSet, Secret, Ticket,
+    CodeChallenge, Digest, GrantId, OAuthError, OAuthErrorCode, RedirectUri, Scope, ScopeSet, Secret, Ticket,
 };
 
 use crate::{
@@ -139,13 +139,17 @@ pub fn grantable(policy: &Policy, resource: &ResourcePolicy, scope: &ScopeSet, g
     if !may_use(resource, groups) {
         return ScopeSet::default();
     }
-    let allowed = |scope: &grantd_oauth_types::Scope| {
+    let allowed = |scope: &Scope| {
         policy
             .scopes
             .get(scope)
             .is_some_and(|rule| rule.allow_groups.is_empty() || is_member(groups, &rule.allow_groups))
     };
-    scope.intersection(&resource.scopes).iter().filter(|scope| allowed(scope)).cloned().collect()
+    // Nobody grants by implication what they may not grant.
+    let allowed_whole = |scope: &&Scope| {
+        policy.with_implied(&std::iter::once((*scope).clone()).collect(), resource).iter().all(allowed)
+    };
+    scope.intersection(&resource.scopes).iter().filter(allowed_whole).cloned().collect()
 }
 
 /// A pending request for the person to decide, and its ticket.

@@ -39,6 +39,33 @@ pub struct ScopePolicy {
     pub description: String,
     /// Only members of any of these groups may grant it; empty: whoever may use the resource.
     pub allow_groups: Vec<String>,
+    /// The scopes that whoever has it has too, with what they imply in turn.
+    pub implies: ScopeSet,
+}
+
+impl Policy {
+    /// A resource by its identifier.
+    pub fn resource(&self, identifier: &ResourceUri) -> Option<&ResourcePolicy> {
+        self.resources.iter().find(|resource| resource.identifier == *identifier)
+    }
+
+    /// What somebody with these scopes may do at a resource: they, and all that they imply of what the resource knows.
+    ///
+    /// Asked when it matters, at each check and on the consent page: grants, records and token responses hold what was
+    /// granted, so a change of the configuration holds for tokens that are out there.
+    pub fn with_implied(&self, granted: &ScopeSet, resource: &ResourcePolicy) -> ScopeSet {
+        let mut all = granted.clone();
+        let mut new: Vec<Scope> = granted.iter().cloned().collect();
+        while let Some(scope) = new.pop() {
+            for implied in self.scopes.get(&scope).into_iter().flat_map(|rule| rule.implies.iter()) {
+                if !all.contains(implied) {
+                    all = all.union(&std::iter::once(implied.clone()).collect());
+                    new.push(implied.clone());
+                }
+            }
+        }
+        all.iter().filter(|scope| granted.contains(scope) || resource.scopes.contains(scope)).cloned().collect()
+    }
 }
 
 /// How long things live.

@@ -30,24 +30,26 @@ pub enum Denied {
     InsufficientScope(ScopeSet),
 }
 
-/// Decides a bearer check.
+/// Decides a bearer check: whose it is, and what they may do, with what their scopes imply.
 pub fn verify<'a>(
+    policy: &Policy,
     record: Option<&'a AccessRecord>,
     resource: &ResourceUri,
     required: &ScopeSet,
     now: Timestamp,
-) -> Result<&'a AccessRecord, Denied> {
+) -> Result<(&'a AccessRecord, ScopeSet), Denied> {
     let record = record.filter(|record| now.is_before(record.expires_at)).ok_or(Denied::Inactive)?;
     if record.resource != *resource {
         return Err(Denied::WrongResource);
     }
-    if !record.scope.contains_all(required) {
+    let scope = with_implied(policy, &record.scope, resource);
+    if !scope.contains_all(required) {
         return Err(Denied::InsufficientScope(record.scope.union(required)));
     }
-    Ok(record)
+    Ok((record, scope))
 }
 
-/// Decides whether a grant still stands, for who holds a stream of it open: the person and what they may have of its scope.
+/// Decides whether a grant still stands, for who holds a stream of it open: the person and what they may do by it.
 pub fn grant<'a>(
     policy: &Policy,
     grant: Option<&Grant>,
@@ -63,10 +65,15 @@ pub fn grant<'a>(
     if grant.resource != *resource {
         return Err(Denied::WrongResource);
     }
-    if !scope.contains_all(required) {
+    let all = with_implied(policy, &scope, resource);
+    if !all.contains_all(required) {
         return Err(Denied::InsufficientScope(scope.union(required)));
     }
-    Ok((user, scope))
+    Ok((user, all))
+}
+
+fn with_implied(policy: &Policy, scope: &ScopeSet, resource: &ResourceUri) -> ScopeSet {
+    policy.resource(resource).map_or_else(|| scope.clone(), |resource| policy.with_implied(scope, resource))
 }
 
 /// What a grant rests on, if it is unchanged: the person, and what they may still have of its scope.

@@ -12,13 +12,41 @@ use http_body_util::{BodyExt as _, Limited};
 
 /// A JSON error.
 pub(crate) fn error(status: StatusCode, error: &str, description: &str) -> Response<Body> {
-    let body = serde_json::json!({"error": error, "error_description": description}).to_string();
+    json(status, serde_json::json!({"error": error, "error_description": description}).to_string())
+}
+
+fn json(status: StatusCode, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// An error as JSON-RPC says it (JSON-RPC 2.0 §5.1), for who reads the answer as a message. `id` is JSON, as it was sent.
+/// Without an id there is none: MCP has no null there.
+pub(crate) fn rpc_error(status: StatusCode, id: Option<&str>, code: i32, message: &str) -> Response<Body> {
+    let mut body = serde_json::json!({"jsonrpc": "2.0", "error": {"code": code, "message": message}});
+    let id = id.and_then(|id| serde_json::from_str(id).ok()).filter(|id: &serde_json::Value| !id.is_null());
+    if let (Some(id), Some(body)) = (id, body.as_object_mut()) {
+        body.insert("id".to_owned(), id);
+    }
+    json(status, body.to_string())
+}
+
+/// The body is longer than `gate.max_body`. The rest of it is not read.
+pub(crate) fn too_large() -> Response<Body> {
+    let mut refused = error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large");
+    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refused
+}
+
+/// A method that MCP does not use.
+pub(crate) fn method_not_allowed() -> Response<Body> {
+    let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "use GET, POST or DELETE");
+    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
+    refused
 }
 
 /// 401 or 403 with its challenge.

@@ -209,6 +209,9 @@ fn upstream_url(target: &str) {
         scopes: ScopeSet::default(),
         default_scopes: ScopeSet::default(),
         required_scopes: ScopeSet::default(),
+        rules: Vec::new(),
+        trust_mcp_headers: false,
+        hide_forbidden_tools: false,
     };
     for path in ["/mcp", "/other"] {
         let Some(uri) = proxy::target(&resource, path, &request) else { continue };

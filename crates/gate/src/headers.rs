@@ -32,7 +32,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// As servers compare names that fold them.
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 

@@ -2,10 +2,11 @@
 //!
 //! 1. `check` finds the resource, reads the bearer token and asks TokenService (through `cache`).
 //! 2. A refusal is answered with a challenge before the body is read (`answer`).
-//! 3. `proxy` forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
+//! 3. Where a resource has rules, `calls` reads the messages and compares what they need with what the token may do.
+//! 4. `proxy` forwards what is let through, streaming both ways, with the person's identity and nothing that the outside
 //!    could have forged (`headers`).
-//! 4. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
-//! 5. `metadata` says where to sign in (RFC 9728).
+//! 5. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
+//! 6. `metadata` says where to sign in (RFC 9728).
 //!
 //! Correctness rests on the age of a cached answer alone; the watcher only makes it prompt. What a token may do is decided
 //! by TokenService.
@@ -20,17 +21,28 @@ use url::Url;
 
 mod answer;
 mod cache;
+mod calls;
 mod check;
 mod cors;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod hidden;
+mod message;
 mod metadata;
+mod mirrored;
+mod passing;
 mod proxy;
+mod rules;
 mod sessions;
+mod sse;
 mod streams;
+mod uploading;
 mod watch;
+
+pub use message::METHODS;
+pub use rules::GateRule;
 
 /// What the gate needs to know.
 #[derive(Debug, Clone)]
@@ -74,6 +86,12 @@ pub struct GateResource {
     pub default_scopes: ScopeSet,
     /// What every call needs.
     pub required_scopes: ScopeSet,
+    /// What some calls need beyond that. None: bodies are neither read nor held up.
+    pub rules: Vec<GateRule>,
+    /// Whether `Mcp-Method` and `Mcp-Name` stand for the body: only for an upstream that refuses them when they disagree.
+    pub trust_mcp_headers: bool,
+    /// Whether lists of tools are passed on without those that the token may not call.
+    pub hide_forbidden_tools: bool,
 }
 
 /// The running gate.
@@ -119,22 +137,36 @@ impl Gate {
     }
 
     /// The routes: every path of every resource, and the metadata documents. Without a fallback.
+    ///
+    /// Where the public URL has a path, each is served below it and without it: whether the proxy in front strips it does not
+    /// matter. Should the two meet, the one below the public URL wins: it is what is published.
     pub fn router(&self) -> Router {
-        let mut router = metadata::routes(&self.0.config);
-        for (at, resource) in self.0.config.resources.iter().enumerate() {
-            for path in &resource.paths {
-                let path = path.trim_end_matches('/');
-                for spelling in [path.to_owned(), format!("{path}/")] {
-                    let (inner, path) = (self.0.clone(), path.to_owned());
-                    let handler = any(move |request: axum::extract::Request| check::handle(inner, at, path, request));
-                    router = router.route(if spelling.is_empty() { "/" } else { &spelling }, handler);
-                    if spelling == "/" {
-                        break;
+        let base = self.0.config.public_url.path();
+        let mut routes = std::collections::BTreeMap::new();
+        for prefix in [base, ""] {
+            for (at, resource) in self.0.config.resources.iter().enumerate() {
+                for path in &resource.paths {
+                    let path = path.trim_end_matches('/');
+                    for slash in ["", "/"] {
+                        let spelling = format!("{prefix}{path}{slash}");
+                        routes.entry(if spelling.is_empty() { "/".to_owned() } else { spelling }).or_insert((
+                            at,
+                            path.to_owned(),
+                            prefix.to_owned(),
+                        ));
                     }
                 }
             }
         }
-        router
+        // Paths come from configuration: a segment that starts with `:` or `*` is meant literally.
+        routes.into_iter().fold(metadata::routes(&self.0.config).without_v07_checks(), |router, (spelling, meant)| {
+            let (inner, (at, path, prefix)) = (self.0.clone(), meant);
+            let handler = any(move |mut request: axum::extract::Request| {
+                proxy::strip(&mut request, &prefix);
+                check::handle(inner, at, path, request)
+            });
+            router.route(&spelling, handler)
+        })
     }
 
     /// Ends open streams and the watcher. Calls in flight are finished.

@@ -58,22 +58,34 @@ fn serve(method: &Method, document: Option<Bytes>) -> Response<Body> {
 /// The root document, one for each path of each resource, and a JSON 404 for everything else below.
 pub(crate) fn routes(config: &GateConfig) -> Router {
     let mut documents = std::collections::BTreeMap::new();
-    for resource in &config.resources {
-        let bytes = document(config, resource);
+    let base = config.public_url.path();
+    let all: Vec<_> = config.resources.iter().map(|resource| (resource, document(config, resource))).collect();
+    // What is published goes before what is only tolerated: `/.well-known/../base/mcp` is no resource at `/base/mcp`.
+    for (resource, bytes) in &all {
         for path in &resource.paths {
             let path = path.trim_end_matches('/');
-            documents.entry(format!("{WELL_KNOWN}{path}")).or_insert_with(|| bytes.clone());
-            documents.entry(format!("{WELL_KNOWN}{}{path}", config.public_url.path())).or_insert_with(|| bytes.clone());
+            documents.entry(format!("{WELL_KNOWN}{base}{path}")).or_insert_with(|| bytes.clone());
         }
         documents.entry(WELL_KNOWN.to_owned()).or_insert_with(|| bytes.clone());
     }
+    for (resource, bytes) in &all {
+        for path in &resource.paths {
+            documents.entry(format!("{WELL_KNOWN}{}", path.trim_end_matches('/'))).or_insert_with(|| bytes.clone());
+        }
+    }
     let documents = std::sync::Arc::new(documents);
+    let below = base.to_owned();
     let handler = any(move |request: axum::extract::Request| {
         let path = request.uri().path().trim_end_matches('/');
+        // Also where the issuer's path comes first, as clients look that do not insert.
+        let path = path.strip_prefix(&below).filter(|rest| rest.starts_with(WELL_KNOWN)).unwrap_or(path);
         let answer = serve(request.method(), documents.get(path).cloned());
         async move { answer }
     });
-    [WELL_KNOWN.to_owned(), format!("{WELL_KNOWN}/"), format!("{WELL_KNOWN}/{{*path}}")]
-        .iter()
-        .fold(Router::new(), |router, path| router.route(path, handler.clone()))
+    let bases = if base.is_empty() { vec![""] } else { vec!["", base] };
+    bases.into_iter().fold(Router::new().without_v07_checks(), |router, base| {
+        [format!("{base}{WELL_KNOWN}"), format!("{base}{WELL_KNOWN}/"), format!("{base}{WELL_KNOWN}/{{*path}}")]
+            .iter()
+            .fold(router, |router, path| router.route(path, handler.clone()))
+    })
 }

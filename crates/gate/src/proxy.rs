@@ -1,26 +1,23 @@
 //! Forwards a request that was let through, streaming both ways.
 //!
-//! 1. The body is bounded while it streams; a length that says too much is refused at once.
-//! 2. The upstream gets the method, the query, the headers that pass, and the person's identity.
-//! 3. Its answer streams back without buffering. A stream ends when its grant is revoked or cannot be confirmed any
-//!    more, and when this process closes. A client that hangs up drops the upstream's request.
+//! 1. The body is bounded while it streams; a length that says too much is refused at once. It breaks off when its grant is
+//!    revoked (`uploading`).
+//! 2. Where the resource has rules, the call's own scopes are checked (`calls`).
+//! 3. The upstream gets the method, the query, the headers that pass, and the person's identity.
+//! 4. Its answer streams back without buffering (`passing`); only a list of tools from which some are to be hidden is read
+//!    first (`hidden`). A client that hangs up drops the upstream's request.
 //!
 //! What goes wrong at the upstream is a 502 that names no internals; its cause is logged, once.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::Request,
-    http::{HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery},
+    http::{Method, Response, StatusCode, Uri, header, uri::PathAndQuery},
 };
-use grantd_proto::v1::TokenAllowed;
-use http_body::{Body as _, Frame, SizeHint};
+use grantd_oauth_types::OAuthErrorCode;
+use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -28,12 +25,16 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
-    GateResource, Inner, answer, check,
+    GateResource, Inner, answer, calls,
     headers::{self, MCP_SESSION_ID},
+    hidden::Events,
+    metadata,
+    passing::{self, Admitted, Looks},
+    sessions,
     streams::Registered,
+    uploading,
 };
 
 /// The connections to upstreams.
@@ -42,6 +43,9 @@ pub(crate) type Upstream = Client<HttpsConnector<HttpConnector>, Body>;
 /// Shorter than what servers usually wait (Node and uvicorn five seconds): a call that is sent on a connection while the
 /// upstream closes it cannot be sent again, and would be a 502.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// An answer that is not longer, in bytes, is passed on without looking after it: it is there at once.
+const AT_ONCE: u64 = 64 << 10;
 
 pub(crate) fn upstream() -> Upstream {
     let mut http = HttpConnector::new();
@@ -68,44 +72,57 @@ pub(crate) async fn forward(
     let (allowed, since) = (admitted.allowed.clone(), Instant::now());
     // A tunnel, and an echo of what the gate has added: neither is about a resource.
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        let mut refused = answer::error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "use GET, POST or DELETE");
-        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-        return refused;
+        return answer::method_not_allowed();
     }
     if request.headers().contains_key(header::UPGRADE) {
         return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "upgrades are not supported");
     }
-    let too_large = || answer::error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large");
     if request.body().size_hint().lower() > gate.config.max_body as u64 {
-        return too_large();
+        return answer::too_large();
     }
-    let mut sessions = request.headers().get_all(MCP_SESSION_ID).iter();
-    let session = sessions.next();
-    if sessions.next().is_some() {
+    let mut presented = request.headers().get_all(MCP_SESSION_ID).iter();
+    let session = presented.next();
+    if presented.next().is_some() {
         // Which of them counts is up to the upstream, so neither could be checked.
         return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Mcp-Session-Id header");
     }
     if let Some(session) = session
         && !gate.sessions.may_use(at, session.as_bytes(), &allowed.subject)
     {
-        tracing::warn!(event = "gate.foreign_session", subject = %allowed.subject, "a session of another person was presented");
-        return answer::error(StatusCode::NOT_FOUND, "invalid_request", "no such session; initialize again");
+        return foreign_session(&allowed.subject);
+    }
+    if let Some(query) = request.uri().query()
+        && !gate.sessions.may_use_query(at, query, &allowed.subject)
+    {
+        return foreign_session(&allowed.subject);
     }
     let Some(uri) = target(resource, path, request.uri()) else {
         tracing::error!(event = "gate.upstream_url", "the upstream URL cannot be used");
         return bad_gateway();
     };
 
+    let request = request.map(|body| uploading::body(&gate, at, &admitted, since, body));
+    let passed = match calls::admit(&gate, resource, request, &allowed).await {
+        Ok(passed) if !admitted.cut.is_cancelled() => passed,
+        Err(refusal) if !admitted.cut.is_cancelled() => return refusal,
+        _ => return taken_back(&gate, resource),
+    };
+    let calls::Passed { request, hidden, is_list } = passed;
+    let is_get = request.method() == Method::GET;
     let (parts, body) = request.into_parts();
     let mut outgoing = Request::new(Body::new(Limited::new(body, gate.config.max_body)));
     *outgoing.method_mut() = parts.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = headers::to_upstream(&parts.headers, &allowed, &gate.config.public_url);
+    if hidden.is_some() {
+        outgoing.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
 
     let sent = tokio::time::timeout(gate.config.upstream_timeout, gate.upstream.request(outgoing)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) if is_too_large(&error) => return too_large(),
+        Ok(Err(_)) if admitted.cut.is_cancelled() => return taken_back(&gate, resource),
+        Ok(Err(error)) if is_too_large(&error) => return answer::too_large(),
         Ok(Err(error)) if is_of_the_request(&error) => {
             return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "the body broke off");
         }
@@ -145,45 +162,52 @@ pub(crate) async fn forward(
     }
 
     let (mut parts, body) = response.into_parts();
+    let encoded = parts.headers.contains_key(header::CONTENT_ENCODING);
     headers::from_upstream(&mut parts.headers);
     let is_stream = parts
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-    if !is_stream {
+    if encoded && hidden.is_some() && (is_stream || is_list) {
+        tracing::error!(event = "upstream.encoded", resource = %resource.identifier, "the upstream compresses unasked, so no tool can be hidden");
+        return bad_gateway();
+    }
+    if let Some(hidden) = hidden.as_ref().filter(|_| !is_stream && is_list) {
+        let Ok(Some(body)) = tokio::time::timeout(gate.config.upstream_timeout, hidden.answer(body)).await else {
+            tracing::error!(event = "upstream.unreadable", resource = %resource.identifier, "the list of tools is too large, or broke off");
+            return bad_gateway();
+        };
+        parts.headers.remove(header::CONTENT_LENGTH);
+        return match admitted.cut.is_cancelled() {
+            true => answer::unavailable(),
+            false => Response::from_parts(parts, body),
+        };
+    }
+    if !is_stream && body.size_hint().exact().is_some_and(|size| size <= AT_ONCE) {
         return Response::from_parts(parts, Body::new(body));
     }
-    tokio::spawn(confirm(gate.clone(), at, allowed, admitted.cut.clone(), since));
-    let ends = [gate.closing.clone(), admitted.cut.clone()].map(|end| Box::pin(end.cancelled_owned()));
-    Response::from_parts(parts, Body::new(Stream { body, ends, registered: admitted }))
+    if is_stream && hidden.is_some() {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+    let admitted = Admitted { gate, at, registered: admitted, since };
+    let body = if is_stream {
+        let address = is_get.then(sessions::Address::default);
+        passing::stream(admitted, body, Looks { address, tools: hidden.map(Events::new) })
+    } else {
+        passing::answer(admitted, body)
+    };
+    Response::from_parts(parts, body)
 }
 
-/// Asks every now and then whether the grant of an open stream still stands, and cuts a stream whose grant does not, or
-/// could not be confirmed for too long. Not for its token: that is superseded when the client refreshes, and a long call
-/// goes on.
-///
-/// It was let in at `since`; the upstream may have taken a good part of the time to answer. Then it is asked for at once,
-/// and has the time of one question.
-async fn confirm(gate: Arc<Inner>, at: usize, allowed: Arc<TokenAllowed>, cut: CancellationToken, since: Instant) {
-    let max_age = gate.config.stream_max_age;
-    // Three questions within the time, and as long for the answer to the last of them.
-    let pause = max_age / 4;
-    let mut asked = since;
-    let mut until = (since + max_age).max(Instant::now() + pause);
-    loop {
-        tokio::select! {
-            () = cut.cancelled() => return,
-            () = gate.closing.cancelled() => return,
-            () = tokio::time::sleep_until(asked + pause) => {}
-        }
-        let Some(resource) = gate.resource(at) else { return };
-        asked = Instant::now();
-        match tokio::time::timeout_at(until, check::verify_grant(&gate, resource, &allowed.grant_id)).await {
-            Ok(Ok(())) => until = asked + max_age,
-            Ok(Err(check::Refused::Unavailable)) if Instant::now() < until => {}
-            Ok(Err(_)) | Err(_) => return cut.cancel(),
-        }
-    }
+fn foreign_session(subject: &str) -> Response<Body> {
+    tracing::warn!(event = "gate.foreign_session", subject, "a session of another person was presented");
+    answer::error(StatusCode::NOT_FOUND, "invalid_request", "no such session; initialize again")
+}
+
+/// While the body was on its way.
+fn taken_back(gate: &Inner, resource: &GateResource) -> Response<Body> {
+    let metadata = metadata::url(&gate.config, resource);
+    answer::challenge(&metadata, Some(OAuthErrorCode::InvalidToken), &resource.default_scopes)
 }
 
 fn bad_gateway() -> Response<Body> {
@@ -192,6 +216,17 @@ fn bad_gateway() -> Response<Body> {
         "upstream_unavailable",
         "the server behind this gate cannot be used right now",
     )
+}
+
+/// Takes the path of the public URL off a request, as a proxy in front may have done before.
+pub(crate) fn strip(request: &mut Request, prefix: &str) {
+    let Some(rest) = request.uri().path_and_query().and_then(|all| all.as_str().strip_prefix(prefix)) else { return };
+    if prefix.is_empty() || !rest.starts_with('/') {
+        return;
+    }
+    if let Ok(uri) = rest.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// The first path goes to the upstream URL itself, the others to the same path at its origin. The query is the request's.
@@ -229,36 +264,4 @@ fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
 /// Whether it was the request's body that failed, not the upstream.
 fn is_of_the_request(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_user)
-}
-
-/// A response stream that can be cut.
-struct Stream {
-    body: hyper::body::Incoming,
-    ends: [Pin<Box<WaitForCancellationFutureOwned>>; 2],
-    registered: Registered,
-}
-
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        for end in &mut self.ends {
-            if end.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-        }
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // Ends the confirmations.
-        self.registered.cut.cancel();
-    }
 }

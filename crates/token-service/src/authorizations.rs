@@ -101,7 +101,9 @@ impl Service {
                 }
             })
             .await?;
-        let scopes = pending.consent.scope.iter().map(|scope| v1::ScopeDescription {
+        // The person reads everything that the client will be able to do.
+        let all = self.policy().with_implied(&pending.consent.scope, checked.resource);
+        let scopes = all.iter().map(|scope| v1::ScopeDescription {
             name: scope.to_string(),
             description: self.policy().scopes.get(scope).map(|rule| rule.description.clone()).unwrap_or_default(),
         });

@@ -48,8 +48,8 @@ impl Service {
         let resource = ResourceUri::new(sent.resource);
         let grant_id = token.grant_id.to_string();
         let (loaded, record) = self.access_record(&token).await?;
-        match verify::verify(record.as_ref(), &resource, &required, loaded.now) {
-            Ok(record) => {
+        match verify::verify(self.policy(), record.as_ref(), &resource, &required, loaded.now) {
+            Ok((record, scope)) => {
                 if !record.seen {
                     self.note_first_use(token);
                 }
@@ -61,7 +61,7 @@ impl Service {
                         username: record.identity.username.clone(),
                         email: record.identity.email.clone(),
                         groups: record.identity.groups.clone(),
-                        scope: record.scope.to_string(),
+                        scope: scope.to_string(),
                         expires_in: convert::remaining(loaded.now, record.expires_at),
                     })),
                 })

@@ -199,7 +199,7 @@ impl World {
         let key = RecordKey::Access(self.code.grant_id, pair.access.digest());
         let record: Option<AccessRecord> = record!(self, key, Access);
         let resource = ResourceUri::new(RESOURCE);
-        verify::verify(record.as_ref(), &resource, &ScopeSet::default(), self.now).is_ok()
+        verify::verify(&self.policy, record.as_ref(), &resource, &ScopeSet::default(), self.now).is_ok()
     }
 
     /// The bearer check, and the note of its first use.

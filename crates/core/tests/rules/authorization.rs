@@ -239,3 +239,34 @@ fn approving_twice_gives_one_code_and_denying_ends_it() {
     let (_, change, event) = approve::deny(asked.facts(), &asked.ticket, &asked.secret).unwrap();
     assert_eq!((change.deletes, event), (vec![RecordKey::Request(id)], Event::ConsentDenied));
 }
+
+#[test]
+fn scopes_imply_others_at_the_check_and_for_who_grants() {
+    let mut policy = policy();
+    for (scope, implied) in [("admin", "write"), ("write", "read elsewhere")] {
+        policy.scopes.get_mut(&scopes(scope).iter().next().unwrap().clone()).unwrap().implies = scopes(implied);
+    }
+    let [mcp, other] = [&policy.resources[0], &policy.resources[1]];
+    for (granted, resource, all) in [
+        ("read", mcp, "read"),
+        ("write", mcp, "read write"),
+        ("admin", mcp, "admin read write"),
+        ("admin", other, "admin read"),
+        ("", mcp, ""),
+    ] {
+        assert_eq!(policy.with_implied(&scopes(granted), resource), scopes(all), "{granted}");
+    }
+    // A circle, should one come through, ends.
+    let mut circle = policy.clone();
+    circle.scopes.get_mut(&scopes("read").iter().next().unwrap().clone()).unwrap().implies = scopes("admin");
+    assert_eq!(circle.with_implied(&scopes("read"), mcp), scopes("admin read write"));
+
+    // `admin` is for admins only, whatever implies it.
+    let groups = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    for (groups, grantable) in [(groups(&["owner"]), "write"), (groups(&["owner", "admins"]), "admin write")] {
+        assert_eq!(authorize::grantable(&policy, mcp, &scopes("admin write"), &groups), scopes(grantable));
+    }
+    for (groups, grantable) in [(groups(&["owner"]), ""), (groups(&["owner", "admins"]), "read")] {
+        assert_eq!(authorize::grantable(&circle, mcp, &scopes("read"), &groups), scopes(grantable));
+    }
+}

@@ -264,8 +264,14 @@ fn a_bearer_check_looks_at_time_resource_and_scope() {
             Err(Denied::InsufficientScope(scopes("admin read write"))),
         ),
     ] {
-        assert_eq!(verify::verify(record, resource, required, now).map(drop), expected, "{name}");
+        assert_eq!(verify::verify(&policy(), record, resource, required, now).map(drop), expected, "{name}");
     }
+    // `write` implies `admin` here: the token may do more than it holds, and the record stays as it is.
+    let mut policy = policy();
+    let write = scopes("write").iter().next().unwrap().clone();
+    policy.scopes.get_mut(&write).unwrap().implies = scopes("admin");
+    let (found, scope) = verify::verify(&policy, Some(&record), &mcp, &scopes("admin"), NOW).unwrap();
+    assert_eq!((&found.scope, scope), (&scopes("read write"), scopes("admin read write")));
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod bearer;
 mod cache;
 mod forward;
+mod hidden;
 mod pages;
 mod raw;
+mod rules;
 mod script;
 mod streams;
 mod support;

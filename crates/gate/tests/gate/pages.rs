@@ -1,6 +1,6 @@
 //! Clients that run in a page: preflights, origins, and the metadata that everybody may read.
 
-use grantd_oauth_types::ScopeSet;
+use grantd_oauth_types::{PublicUrl, ScopeSet};
 use grantd_proto::v1::token_denied::Reason;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -133,4 +133,40 @@ async fn each_resource_has_its_document_and_its_challenge() {
     assert_eq!(root.json::<Value>().await.unwrap()["resource"], format!("{PUBLIC}/mcp"), "the first");
     let foreign = running.request(Method::GET, "/team").send().await.unwrap();
     assert_eq!(foreign.status(), 404, "only whole paths are resources");
+}
+
+#[tokio::test]
+async fn below_a_public_url_with_a_path_what_is_published_wins() {
+    let mut with_path = config(&listen(ok).await);
+    with_path.cache_max_age = std::time::Duration::ZERO;
+    with_path.public_url = PublicUrl::parse("https://mcp.example.com/mcp").unwrap();
+    let mut second = with_path.resources[0].clone();
+    for (resource, paths) in [(&mut with_path.resources[0], &["/mcp"][..]), (&mut second, &["/mcp/mcp", "/:x/*y"])] {
+        resource.identifier = with_path.public_url.resource(paths[0]);
+        resource.paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    }
+    with_path.resources.push(second);
+    let running = Running::with(with_path).await;
+    for (path, resource) in [
+        ("/mcp/mcp", "https://mcp.example.com/mcp/mcp"),
+        ("/mcp/mcp/", "https://mcp.example.com/mcp/mcp"),
+        ("/mcp/mcp/mcp", "https://mcp.example.com/mcp/mcp/mcp"),
+        ("/mcp", "https://mcp.example.com/mcp/mcp"),
+        ("/mcp/:x/*y", "https://mcp.example.com/mcp/mcp/mcp"),
+        ("/:x/*y", "https://mcp.example.com/mcp/mcp/mcp"),
+    ] {
+        let answer = running.request(Method::POST, path).bearer_auth(token(1)).body("{}").send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(running.script.questions().pop().unwrap().resource, resource, "{path}");
+    }
+    for (path, resource) in [
+        ("/.well-known/oauth-protected-resource/mcp/mcp", "https://mcp.example.com/mcp/mcp"),
+        ("/.well-known/oauth-protected-resource/mcp/mcp/mcp", "https://mcp.example.com/mcp/mcp/mcp"),
+        ("/mcp/.well-known/oauth-protected-resource/mcp", "https://mcp.example.com/mcp/mcp"),
+        ("/mcp/.well-known/oauth-protected-resource", "https://mcp.example.com/mcp/mcp"),
+    ] {
+        let document: Value = running.request(Method::GET, path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(document["resource"], resource, "{path}");
+    }
+    assert_eq!(running.request(Method::POST, "/x/y").send().await.unwrap().status(), 404, "no pattern");
 }

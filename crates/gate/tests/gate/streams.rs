@@ -263,3 +263,128 @@ async fn a_stream_that_begins_late_is_confirmed_first() {
     running.script.grants(|| deny(Reason::Inactive, ""));
     assert!(reading.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_long_answer_that_is_no_stream_is_cut_and_cannot_be_taken_for_the_whole() {
+    for with_length in [false, true] {
+        let (feed, pieces) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+        let body = Arc::new(Mutex::new(Some(Body::from_stream(UnboundedReceiverStream::new(pieces)))));
+        let upstream = listen(move |_| {
+            let body = body.lock().unwrap().take();
+            async move {
+                let Some(body) = body else { return Response::new(Body::from("{}")) };
+                let answer = Response::builder().header("content-type", "application/json");
+                let answer = if with_length { answer.header("content-length", "1000000") } else { answer };
+                answer.body(body).unwrap()
+            }
+        });
+        let running = Running::with(config(&upstream.await)).await;
+        feed.send(Ok(Bytes::from_static(b"[1,"))).unwrap();
+        let mut reading = running.call(1).send().await.unwrap().bytes_stream();
+        assert_eq!(reading.next().await.unwrap().unwrap(), "[1,");
+        feed.send(Ok(Bytes::from_static(b"2,"))).unwrap();
+        assert_eq!(reading.next().await.unwrap().unwrap(), "2,");
+        running.script.announce(Event::RevokedGrant("grant".into()));
+        assert!(reading.next().await.unwrap().is_err(), "it must not look complete");
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_that_nobody_can_confirm_ends() {
+    let (feed, pieces) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+    let body = Arc::new(Mutex::new(Some(Body::from_stream(UnboundedReceiverStream::new(pieces)))));
+    let upstream = listen(move |_| {
+        let body = body.lock().unwrap().take().unwrap_or_default();
+        async move { Response::builder().header("content-type", "application/json").body(body).unwrap() }
+    });
+    let mut config = config(&upstream.await);
+    config.stream_max_age = Duration::from_millis(400);
+    let running = Running::with(config).await;
+    running.script.grants(|| deny(Reason::Inactive, ""));
+    feed.send(Ok(Bytes::from_static(b"[1,"))).unwrap();
+    let mut reading = running.call(1).send().await.unwrap().bytes_stream();
+    assert_eq!(reading.next().await.unwrap().unwrap(), "[1,");
+    assert!(reading.next().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_session_in_an_address_is_bound_to_its_person() {
+    let upstream = listen(|request: Request| async move {
+        match *request.method() {
+            Method::GET => {
+                let told = "event: endpoint\ndata: /messages?session_id=0b5d2c00\n\n";
+                Response::builder().header("content-type", "text/event-stream").body(Body::from(told)).unwrap()
+            }
+            _ => ok(request).await,
+        }
+    });
+    let running = Running::with(config(&upstream.await)).await;
+    let post = async |n: u8, query: &str| {
+        let request = running.request(Method::POST, &format!("/messages?{query}")).bearer_auth(token(n));
+        request.body("{}").send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(1, "session_id=0b5d2c00").await, 200, "not seen to begin: the upstream decides");
+    let told = running.request(Method::GET, "/mcp").bearer_auth(token(1)).send().await.unwrap();
+    assert!(told.text().await.unwrap().contains("session_id=0b5d2c00"));
+    assert_eq!(post(1, "session_id=0b5d2c00").await, 200);
+    running.script.tokens(|| allow(TokenAllowed { subject: "mallory".into(), ..person() }));
+    for query in
+        ["session_id=0b5d2c00", "sessionId=0B5D-2C00", "a=1&session_id=0b5d2c00", "session_id=x&session_id=0b5d2c00"]
+    {
+        assert_eq!(post(2, query).await, 404, "{query}");
+    }
+    assert_eq!(post(2, "session_id=other").await, 200);
+}
+
+#[tokio::test]
+async fn a_call_whose_body_comes_after_the_revocation_is_not_made() {
+    for (ruled, announced) in [(false, true), (true, true), (false, false), (true, false)] {
+        let complete = Arc::<AtomicUsize>::default();
+        let counted = complete.clone();
+        let upstream = listen(move |request: Request| {
+            let counted = counted.clone();
+            async move {
+                if http_body_util::BodyExt::collect(request.into_body()).await.is_ok() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+                Response::new(Body::from("{}"))
+            }
+        });
+        let mut config = config(&upstream.await);
+        if ruled {
+            let scopes = grantd_oauth_types::ScopeSet::parse_lenient("read");
+            let mut second = config.resources[0].clone();
+            second.paths = vec!["/ruled".into()];
+            second.rules = vec![grantd_gate::GateRule { scopes, ..Default::default() }];
+            config.resources.push(second);
+        }
+        let path = if ruled { "/ruled" } else { "/mcp" };
+        if !announced {
+            config.stream_max_age = Duration::from_millis(400);
+        }
+        let running = Running::with(config).await;
+        if !announced {
+            running.script.grants(|| deny(Reason::Inactive, ""));
+        }
+        let (feed, pieces) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+        feed.send(Ok(Bytes::from_static(b"{\"method\":"))).unwrap();
+        let body = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(pieces));
+        let call = running.request(Method::POST, path).bearer_auth(token(1)).header("content-type", "application/json");
+        let call = tokio::spawn(call.body(body).send());
+        until(|| running.script.asked() == 1).await;
+        if announced {
+            running.heard().await;
+            let before = complete.load(Ordering::SeqCst);
+            running.script.announce(Event::RevokedGrant("grant".into()));
+            let refused = call.await.unwrap().unwrap();
+            assert_eq!(refused.status(), 401, "{ruled}");
+            let _ = feed.send(Ok(Bytes::from_static(b"\"ping\"}")));
+            drop(feed);
+            assert_eq!(complete.load(Ordering::SeqCst), before, "{ruled}");
+        } else {
+            let refused = call.await.unwrap().unwrap();
+            assert_eq!(refused.status(), 401, "{ruled}");
+            assert_eq!(complete.load(Ordering::SeqCst), 0, "{ruled}");
+        }
+    }
+}

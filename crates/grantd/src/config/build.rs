@@ -11,7 +11,7 @@ use grantd_telemetry::TelemetryConfig;
 use grantd_token_service::{CallerKeys, ServiceConfig};
 use rustls::pki_types::ServerName;
 
-use super::{Config, resources::Resource, token_service::Caller};
+use super::{Config, resources::Resource, rules::Rule, token_service::Caller};
 use crate::{error::Error, http::server::Limits, rpc::tls};
 
 impl Config {
@@ -47,6 +47,7 @@ impl Config {
                     let policy = ScopePolicy {
                         description: scope.description.clone(),
                         allow_groups: scope.allow_groups.clone(),
+                        implies: scopes(&scope.implies),
                     };
                     Some((Scope::parse(name)?, policy))
                 })
@@ -100,6 +101,9 @@ impl Config {
                 scopes: scope_set(&resource.scopes),
                 default_scopes: scope_set(&resource.default_scopes),
                 required_scopes: ScopeSet::default(),
+                rules: resource.rule.iter().map(Rule::gate).collect(),
+                trust_mcp_headers: resource.trust_mcp_headers,
+                hide_forbidden_tools: resource.hide_forbidden_tools,
             })
         };
         Ok(GateConfig {
@@ -156,5 +160,10 @@ impl Resource {
 }
 
 fn scope_set(scopes: &Option<Vec<String>>) -> ScopeSet {
-    scopes.iter().flatten().filter_map(|scope| Scope::parse(scope)).collect()
+    self::scopes(scopes.as_deref().unwrap_or_default())
+}
+
+/// Scopes that were checked.
+pub(super) fn scopes(scopes: &[String]) -> ScopeSet {
+    scopes.iter().filter_map(|scope| Scope::parse(scope)).collect()
 }

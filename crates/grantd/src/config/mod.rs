@@ -25,6 +25,7 @@ mod load;
 mod log;
 mod problems;
 mod resources;
+mod rules;
 mod sign_in;
 mod store;
 #[cfg(test)]
@@ -120,7 +121,8 @@ pub(crate) enum Purpose {
 impl Config {
     /// One of everything, so that every key shows when it is serialized.
     fn sample() -> Self {
-        let mut sample = Self { resource: vec![Resource::default()], ..Self::default() };
+        let resource = Resource { rule: vec![Default::default()], ..Resource::default() };
+        let mut sample = Self { resource: vec![resource], ..Self::default() };
         sample.scopes.0.insert(ANY.to_owned(), Default::default());
         sample.token_service.caller.push(Default::default());
         sample

@@ -9,7 +9,11 @@ use serde::{
     de::{Error as _, value::MapAccessDeserializer},
 };
 
-use super::{Config, Purpose, problems::Problems};
+use super::{
+    Config, Purpose,
+    problems::Problems,
+    rules::{self, Rule},
+};
 
 /// One protected resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,12 @@ pub(crate) struct Resource {
     pub(crate) allow_groups: Vec<String>,
     /// Clients, by id, that may introspect its tokens.
     pub(crate) introspection_clients: Vec<String>,
+    /// Whether `Mcp-Method` and `Mcp-Name` stand for the body in rules.
+    pub(crate) trust_mcp_headers: bool,
+    /// Whether lists of tools lack those that the token may not call.
+    pub(crate) hide_forbidden_tools: bool,
+    /// Scopes that some calls need.
+    pub(crate) rule: Vec<Rule>,
 }
 
 impl Default for Resource {
@@ -41,6 +51,9 @@ impl Default for Resource {
             default_scopes: None,
             allow_groups: vec![OWNER_GROUP.to_owned()],
             introspection_clients: Vec::new(),
+            trust_mcp_headers: false,
+            hide_forbidden_tools: false,
+            rule: Vec::new(),
         }
     }
 }
@@ -57,6 +70,8 @@ pub(crate) struct Scope {
     pub(crate) description: String,
     /// Only their members may grant it; empty: whoever may use the resource.
     pub(crate) allow_groups: Vec<String>,
+    /// What whoever has it may do too.
+    pub(crate) implies: Vec<String>,
 }
 
 impl<'de> Deserialize<'de> for Scope {
@@ -68,6 +83,8 @@ impl<'de> Deserialize<'de> for Scope {
             description: String,
             #[serde(default)]
             allow_groups: Vec<String>,
+            #[serde(default)]
+            implies: Vec<String>,
         }
 
         struct Either;
@@ -76,17 +93,17 @@ impl<'de> Deserialize<'de> for Scope {
             type Value = Scope;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a description, or a table with description and allow_groups")
+                f.write_str("a description, or a table with description, allow_groups and implies")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Scope, E> {
-                Ok(Scope { description: text.to_owned(), allow_groups: Vec::new() })
+                Ok(Scope { description: text.to_owned(), ..Scope::default() })
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Scope, A::Error> {
-                let Table { description, allow_groups } =
+                let Table { description, allow_groups, implies } =
                     Table::deserialize(MapAccessDeserializer::new(map)).map_err(A::Error::custom)?;
-                Ok(Scope { description, allow_groups })
+                Ok(Scope { description, allow_groups, implies })
             }
         }
 
@@ -105,7 +122,7 @@ pub(super) fn complete(config: &mut Config, purpose: Purpose, problems: &mut Pro
     if config.scopes.0.is_empty() && config.resource.iter().all(|resource| resource.scopes.is_none()) {
         let scopes: &[(&str, &str)] = if purpose == Purpose::Demo { &DEMO_SCOPES } else { &ONE_SCOPE };
         for (name, description) in scopes {
-            let scope = Scope { description: (*description).to_owned(), allow_groups: Vec::new() };
+            let scope = Scope { description: (*description).to_owned(), ..Scope::default() };
             config.scopes.0.insert((*name).to_owned(), scope);
         }
     }
@@ -145,6 +162,9 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
             "a scope is printable ASCII without spaces, quotes and backslashes (RFC 6749 §3.3)",
         );
     }
+    for (name, scope) in &config.scopes.0 {
+        check_implied(config, name, scope, problems);
+    }
     let mut seen: Vec<&str> = Vec::new();
     for (at, resource) in config.resource.iter().enumerate() {
         let key = |name: &str| format!("resource[{at}].{name}");
@@ -154,13 +174,16 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
             "name at least one path, such as paths = [\"/mcp\"]",
         );
         for path in &resource.paths {
-            if let Err(text) = check_path(path) {
+            // With a public URL that has a path, everything is served below that too.
+            let below = path.strip_prefix(base).filter(|below| below.starts_with('/'));
+            if let Err(text) = check_path(path).and_then(|()| below.map_or(Ok(()), check_path)) {
                 problems.add(key("paths"), format!("{path:?}: {text}"));
             }
             problems.require(!seen.contains(&path.as_str()), key("paths"), format!("{path:?} is there twice"));
             seen.push(path);
         }
         check_scopes(config, resource, &key, problems);
+        rules::check(resource, &key, problems);
         problems.require(
             !resource.allow_groups.is_empty(),
             key("allow_groups"),
@@ -215,6 +238,25 @@ fn check_scopes(config: &Config, resource: &Resource, key: &dyn Fn(&str) -> Stri
     );
     for scope in defaults.iter().filter(|scope| !scopes.contains(scope)) {
         problems.add(key("default_scopes"), format!("{scope:?} is not one of the resource's scopes {scopes:?}"));
+    }
+}
+
+/// Refuses what is implied and does not exist, and circles.
+fn check_implied(config: &Config, name: &str, scope: &Scope, problems: &mut Problems) {
+    let key = format!("scopes.{name}.implies");
+    for implied in scope.implies.iter().filter(|implied| !config.scopes.0.contains_key(*implied)) {
+        problems.add(key.clone(), format!("{implied:?} is not in [scopes]"));
+    }
+    let (mut seen, mut new) = (Vec::new(), scope.implies.iter().collect::<Vec<_>>());
+    while let Some(implied) = new.pop() {
+        if implied == name {
+            return problems
+                .add(key, "it implies itself, maybe by way of others; scopes that imply each other are one");
+        }
+        if !seen.contains(&implied) {
+            seen.push(implied);
+            new.extend(config.scopes.0.get(implied).into_iter().flat_map(|scope| &scope.implies));
+        }
     }
 }
 

@@ -167,6 +167,45 @@ fn errors_name_the_place_and_the_way_out() {
             "[[resource]]\npaths = [\"/a\"]\nscopes = [\"x\"]\ndefault_scopes = [\"y\"]\n[scopes]\nx = \"X\"\ny = \"Y\"",
             "resource[0].default_scopes: \"y\" is not one of",
         ),
+        ("[scopes]\na = {implies = [\"b\"]}", "scopes.a.implies: \"b\" is not in [scopes]"),
+        ("[scopes]\na = {implies = [\"a\"]}", "scopes.a.implies: it implies itself"),
+        (
+            "[scopes]\na = {implies = [\"b\"]}\nb = {implies = [\"c\"]}\nc = {implies = [\"a\"]}",
+            "scopes.c.implies: it implies itself",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\ntrust_mcp_headers = true",
+            "resource[0].trust_mcp_headers: without a [[resource.rule]]",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\nhide_forbidden_tools = true",
+            "resource[0].hide_forbidden_tools: without a [[resource.rule]]",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nmethods = [\"tools/call\"]",
+            "resource[0].rule[0].scopes: say which",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscopes = [\"x\"]",
+            "resource[0].rule[0].scopes: \"x\" is not one of",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscopes = [\"mcp\"]\nmethods = [\"tool/call\"]",
+            "MCP has no method \"tool/call\"; did you mean \"tools/call\"?",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscopes = [\"mcp\"]\nmethods = [\"!\"]",
+            "resource[0].rule[0].methods: \"!\" is no pattern",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscopes = [\"mcp\"]\nnames = [\"\"]",
+            "resource[0].rule[0].names: \"\" is no pattern",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscopes = [\"mcp\"]\nmethods = [\"tools/list\"]\nnames = [\"a\"]",
+            "these methods name nothing",
+        ),
+        ("[[resource]]\npaths = [\"/a\"]\n[[resource.rule]]\nscope = [\"mcp\"]", "resource[0].rule[0].scope"),
         (
             "[[resource]]\npaths = [\"/a\"]\n[[resource]]\npaths = [\"/b\"]",
             "--upstream: there are several [[resource]]",

@@ -31,7 +31,9 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
         closing.close();
     });
     let probes = probes::router(tokens, drain.clone());
+    // A path of the configuration may have a segment that begins with `:` or `*`: meant literally.
     Ok(facade
+        .without_v07_checks()
         .merge(gate.router())
         .merge(probes)
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))
