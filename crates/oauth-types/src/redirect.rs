@@ -28,7 +28,7 @@ pub enum RedirectKind {
 }
 
 /// Schemes that execute or show what they carry, reach the local machine, or start something that is no OAuth client.
-const FORBIDDEN_SCHEMES: [&str; 43] = [
+const FORBIDDEN_SCHEMES: [&str; 67] = [
     "javascript",
     "data",
     "vbscript",
@@ -72,13 +72,38 @@ const FORBIDDEN_SCHEMES: [&str; 43] = [
     "telnet",
     "ldap",
     "ldaps",
+    "afp",
+    "rtsp",
+    "brave",
+    "firefox",
+    "wyciwyg",
+    "feed",
+    "content",
+    "mms",
+    "facetime-audio",
+    "itms",
+    "itms-services",
+    "res",
+    "mk",
+    "mhtml",
+    "hcp",
+    "jscript",
+    "applescript",
+    "x-apple.systempreferences",
+    "steam",
+    "git",
+    "svn",
+    "cid",
+    "mid",
+    "urn",
 ];
 /// The beginnings of such families: handlers of Windows.
 const FORBIDDEN_FAMILIES: [&str; 1] = ["ms-"];
 /// The longest scheme, in bytes.
 const MAX_SCHEME: usize = 64;
-/// The longest host, in bytes: that of a name in the DNS.
+/// The longest host, and the longest label of one, in bytes (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
+const MAX_LABEL: usize = 63;
 
 impl RedirectUri {
     /// The longest URI accepted, in bytes.
@@ -99,7 +124,7 @@ impl RedirectUri {
         if url.fragment().is_some() {
             return Err("a redirect URI must not have a fragment");
         }
-        if url.scheme().len() > MAX_SCHEME || url.host_str().is_some_and(|host| host.len() > MAX_HOST) {
+        if url.scheme().len() > MAX_SCHEME || url.host_str().is_some_and(is_long) {
             return Err("the scheme or the host of the redirect URI is too long");
         }
         // The parser drops an `@` with nothing before it.
@@ -190,6 +215,11 @@ impl RedirectUri {
     }
 }
 
+/// Longer than the DNS lets a name or a part of one be.
+fn is_long(host: &str) -> bool {
+    host.len() > MAX_HOST || host.split('.').any(|label| label.len() > MAX_LABEL)
+}
+
 /// The authority, where RFC 3986 §3 has it. The URL standard also takes `https:/host`, `https:host`, `https:///host` and
 /// `https://@host` for `https://host`.
 fn authority<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
@@ -236,6 +266,11 @@ mod tests {
             "vscode://saoudrizwan.claude-dev/mcp-auth/callback/ab",
             "com.example.app:/oauth2redirect",
             "https://a.example/cb?x=1",
+            "vscode-insiders://vscode.github-authentication/did-authenticate",
+            "windsurf://codeium.windsurf/oauth/callback",
+            "zed://mcp/callback",
+            "claude://mcp/callback",
+            "raycast://oauth",
         ] {
             assert_eq!(uri(text).as_str(), text);
         }
@@ -277,6 +312,12 @@ mod tests {
             assert!(RedirectUri::parse(text).is_err(), "{text:?}");
         }
         assert!(RedirectUri::parse(&format!("https://a.example/{}", "a".repeat(2048))).is_err());
+        for (label, times, fine) in [(63, 3, true), (64, 1, false), (63, 4, false)] {
+            let host = format!("{}.", "a".repeat(label)).repeat(times);
+            assert_eq!(RedirectUri::parse(&format!("https://{host}example/cb")).is_ok(), fine, "{label} {times}");
+        }
+        assert!(RedirectUri::parse(&format!("{}://cb", "a".repeat(64))).is_ok());
+        assert!(RedirectUri::parse(&format!("{}://cb", "a".repeat(65))).is_err());
     }
 
     #[test]

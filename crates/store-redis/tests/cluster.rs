@@ -11,7 +11,7 @@ use grantd_store_redis::{ClockOffset, ConnectError, RedisStore};
 use support::{
     Server,
     cluster::Cluster,
-    traffic::{Traffic, batch, commits_are_heard, grants, until_a_gap, until_it_watches},
+    traffic::{Listening, Traffic, batch, commits_are_heard, grants, until_a_gap, until_it_watches},
     until,
 };
 use tokio::time::{Instant, sleep};
@@ -60,7 +60,7 @@ async fn slots_move_while_they_are_used() {
     let cluster = Cluster::start(false, &[]);
     let (store, other) = (connect(&cluster).await, connect(&cluster).await);
     let grants = grants(6);
-    let mut watch = other.watch().await.unwrap();
+    let listening = Listening::to(other.watch().await.unwrap());
     let traffic = Traffic::start(&store, grants.clone());
     traffic.goes_on(50).await;
     for grant in &grants {
@@ -76,6 +76,7 @@ async fn slots_move_while_they_are_used() {
     let (commits, failed) = traffic.stop().await;
     assert_eq!(failed, 0, "of {commits}");
     // Without a gap since the beginning.
+    let mut watch = listening.stop().await;
     commits_are_heard(&store, &mut watch, &grants).await;
 }
 

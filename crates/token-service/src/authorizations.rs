@@ -180,19 +180,26 @@ impl Service {
             .ok_or_else(|| errors::refusal(approve::Refusal::LoginRequired))?;
         let key = RecordKey::Request(ticket.grant_id);
         let commit = draw.commit_id("deny");
+        let mark = Digest::of(&[b"denied ".as_slice(), ticket.digest().as_bytes()].concat());
         let (consent, event) = self
             .transact(&draw, "deny", || async {
-                let (loaded, facts) = self.ticket_facts(&ticket, &session).await?;
+                let (loaded, mut facts) = self.ticket_facts(&ticket, &session).await?;
                 if let Some(denied) = facts.request.as_ref().filter(|_| loaded.written_by(&key, commit)) {
                     let consent = denied.consent.clone();
+                    return Ok((loaded, Change::default(), (consent, None)));
+                }
+                // Denied before, by another click: the same answer to the same person and session.
+                if let Some(denied) = facts.request.as_mut().filter(|request| request.ticket.matches(&mark)) {
+                    denied.ticket = ticket.digest();
+                    let (consent, ..) = approve::deny(facts.borrow(), &ticket, &session).map_err(errors::refusal)?;
                     return Ok((loaded, Change::default(), (consent, None)));
                 }
                 let (consent, mut change, event) =
                     approve::deny(facts.borrow(), &ticket, &session).map_err(errors::refusal)?;
                 // A deletion leaves nothing by which this call is known when it is sent again. So the request stays, for
-                // as long as it would have, and no ticket fits it.
+                // as long as it would have, and no ticket fits it; only another denial knows it again.
                 if let Some(request) = facts.request {
-                    let denied = PendingRequest { ticket: Digest::of(b"denied"), ..request };
+                    let denied = PendingRequest { ticket: mark, ..request };
                     change.puts.push((key.clone(), Record::Request(denied)));
                     change.deletes.retain(|deleted| *deleted != key);
                 }

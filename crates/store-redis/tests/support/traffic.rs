@@ -13,6 +13,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use grantd_store::{Announcement, Batch, CommitId, CommitOutcome, Key, Put, Store as _, StoreError};
 use grantd_store_redis::RedisStore;
 use tokio::{
+    sync::oneshot,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -133,6 +134,35 @@ pub(crate) async fn commits_are_heard(
                 break;
             }
         }
+    }
+}
+
+/// Reads a watch beside the traffic, as a watcher must: who does not read falls behind, and is told so.
+pub(crate) struct Listening {
+    stop: oneshot::Sender<()>,
+    reading: JoinHandle<Watch>,
+}
+
+type Watch = BoxStream<'static, Result<Announcement, StoreError>>;
+
+impl Listening {
+    pub(crate) fn to(mut watch: Watch) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let reading = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return watch,
+                    heard = watch.next() => drop(heard.unwrap().unwrap()),
+                }
+            }
+        });
+        Self { stop, reading }
+    }
+
+    /// The watch, which has had no gap.
+    pub(crate) async fn stop(self) -> Watch {
+        let _ = self.stop.send(());
+        self.reading.await.unwrap()
     }
 }
 

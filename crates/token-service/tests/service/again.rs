@@ -138,13 +138,17 @@ async fn a_decision_that_was_denied_stays_denied() {
         rig.faults.heal();
         let again = tokens.deny_authorization(deny).await.unwrap().into_inner();
         let outcome = v1::authorization_decision::Outcome::Error("access_denied".into());
-        assert_eq!((again.state.as_deref(), again.outcome), (Some("state"), Some(outcome)));
+        assert_eq!((again.state.as_deref(), again.outcome.clone()), (Some("state"), Some(outcome)));
         // The page is used up, and its request does not come back when it is sent again.
         for _ in 0..2 {
             let approved = tokens.approve_authorization(rig.approve(&party, &ticket)).await.unwrap_err();
             assert_eq!(reason(&approved), "ticket_expired");
-            let denied = tokens.deny_authorization(rig.deny(&party, &ticket)).await.unwrap_err();
-            assert_eq!(reason(&denied), "ticket_expired");
+            // A second click on Deny is a new call, and hears the same; in another session it hears nothing.
+            let denied = tokens.deny_authorization(rig.deny(&party, &ticket)).await.unwrap().into_inner();
+            assert_eq!(denied, again);
+            let elsewhere = rig.deny(&rig.party().await, &ticket);
+            let refused = tokens.deny_authorization(elsewhere).await.unwrap_err();
+            assert_eq!(reason(&refused), "login_required");
             let begun = tokens.begin_authorization(begin.clone()).await.unwrap_err();
             assert_eq!(begun.code(), Code::InvalidArgument);
         }
