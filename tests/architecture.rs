@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// The arrows between our crates, and no others.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("client-metadata", &[]),
     ("core", &["oauth-types"]),
     ("facade", &["oauth-types", "proto"]),
     ("gate", &["oauth-types", "proto"]),
     (
         "grantd",
         &[
+            "client-metadata",
             "core",
             "facade",
             "gate",
@@ -29,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("store-redis", &["store"]),
     ("store-testkit", &["store"]),
     ("telemetry", &[]),
-    ("token-service", &["core", "oauth-types", "proto", "store"]),
+    ("token-service", &["client-metadata", "core", "oauth-types", "proto", "store"]),
 ];
 
 /// Libraries that stay behind one crate of ours.

@@ -34,6 +34,7 @@ mod attack;
 mod bad_input;
 mod binary;
 mod browser;
+mod client_metadata;
 mod clients;
 mod drain;
 mod flow;

@@ -237,7 +237,7 @@ impl World {
         let loss = Loss { percent: Arc::default(), deaf: Arc::default(), chance: chance.clone() };
         let services = stores.map(|store| {
             let store: Arc<dyn Store> = Arc::new(Lossy(store, loss.clone()));
-            Service::new(store, ServiceConfig { policy: policy(), argon2_parallel: 2 })
+            Service::new(store, ServiceConfig { policy: policy(), argon2_parallel: 2, documents: None })
         });
         services[0].ensure_owner(PASSWORD.into()).await.unwrap();
         let facade = || {
@@ -245,6 +245,7 @@ impl World {
                 public_url: PublicUrl::parse(ISSUER).unwrap(),
                 resources: vec![FacadeResource { path: "/mcp".into(), scopes: ScopeSet::parse_lenient("mcp") }],
                 trusted_redirect_hosts: vec![],
+                client_id_metadata_documents: false,
                 iss_parameter: true,
                 call_timeout: Duration::from_secs(5),
                 max_calls: 1000,

@@ -18,6 +18,8 @@ pub struct Client {
     pub registration: Option<Digest>,
     /// What it registered.
     pub metadata: ClientMetadata,
+    /// Until when what its document said is as new; zero for a client that registered.
+    pub fresh_until: Timestamp,
     /// A label for traces; may be empty.
     pub flow_id: String,
     /// Bumped when its grants must end.

@@ -8,6 +8,8 @@ use grantd_oauth_types::{
     RegistrationAccessToken, ScopeSet, Secret, TokenEndpointAuthMethod,
 };
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
@@ -152,6 +154,7 @@ pub fn register(
         secret: secret.as_ref().map(ClientSecret::digest),
         registration: Some(registration_access_token(draw).digest()),
         metadata,
+        fresh_until: Timestamp::default(),
         flow_id,
         epoch: 0,
         created_at: now,
@@ -164,6 +167,37 @@ pub fn register(
         ..Change::default()
     };
     Ok((client, secret, change))
+}
+
+/// The client whose id is the URL of its metadata document, as the document says. What was known of it before stays, but for
+/// that: grants live on, because all installs of such a client share it, and what changed counts from the next
+/// authorization. A client that was removed comes back as another: its epoch is the time.
+pub fn from_document(
+    policy: &Policy,
+    id: ClientId,
+    sent: Registration,
+    fresh_for: Duration,
+    before: Option<&Client>,
+    now: Timestamp,
+) -> Result<(Client, Change), OAuthError> {
+    let metadata = read_metadata(policy, sent)?;
+    let unused = now.plus(policy.lifetimes.unused_client.min(policy.lifetimes.client));
+    let key = RecordKey::Client(id.clone());
+    let client = Client {
+        id,
+        secret: None,
+        registration: None,
+        metadata,
+        fresh_until: now.plus(fresh_for),
+        flow_id: String::new(),
+        epoch: before.map_or(now.as_secs(), |before| before.epoch),
+        created_at: before.map_or(now, |before| before.created_at),
+        renewed_at: before.map_or(now, |before| before.renewed_at),
+        expires_at: before.map_or(unused, |before| before.expires_at.max(unused)),
+    };
+    let change =
+        Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(client.clone()))], ..Change::default() };
+    Ok((client, change))
 }
 
 fn is_label(text: &str) -> bool {

@@ -77,6 +77,8 @@ pub struct FacadeConfig {
     /// Hosts that an authorization error may be redirected to at once, beside loopback. Compared whole, in lower case.
     /// Everybody may register a client, so any other host gets a page with a link: this host is no open redirector.
     pub trusted_redirect_hosts: Vec<String>,
+    /// Whether clients may have the URL of a metadata document as their id: said in the metadata, and then they do.
+    pub client_id_metadata_documents: bool,
     /// Whether answers carry `iss`, and the metadata says so (RFC 9207). Off only for clients that break on it.
     pub iss_parameter: bool,
     /// The longest a gRPC call may take, its retries included.

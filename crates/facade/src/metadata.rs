@@ -39,6 +39,9 @@ struct Document {
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// Only where it is so: who reads it does not register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_metadata_document_supported: Option<bool>,
     /// Only when `iss` is sent: clients compare the two.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_response_iss_parameter_supported: Option<bool>,
@@ -66,6 +69,7 @@ pub(crate) fn document(config: &FacadeConfig) -> Bytes {
         introspection_endpoint_auth_methods_supported: methods()
             .filter(|method| *method != TokenEndpointAuthMethod::None.as_str())
             .collect(),
+        client_id_metadata_document_supported: config.client_id_metadata_documents.then_some(true),
         authorization_response_iss_parameter_supported: config.iss_parameter.then_some(true),
     };
     // A struct of strings always serializes; an empty body would be a visible bug, not a hidden one.

@@ -59,6 +59,8 @@ impl PageHeaders {
 /// What a client says it is.
 struct Claim {
     name: String,
+    /// The host that says so, where its id is the URL of a document there; else empty, and nobody does.
+    host: String,
     /// Its id, for support; and to tell two clients of one name apart.
     id: String,
 }
@@ -66,7 +68,8 @@ struct Claim {
 impl Claim {
     fn of(client: &Client) -> Self {
         let name = client.metadata.as_ref().map(|metadata| clean(&metadata.client_name, NAME)).unwrap_or_default();
-        Self { name, id: clean(&client.client_id, NAME) }
+        let host = client.client_id.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+        Self { name, host: clean(host.unwrap_or_default(), LINE), id: clean(&client.client_id, LINE) }
     }
 }
 

@@ -2,16 +2,33 @@
 
 use std::fmt;
 
-/// A client id as grantd gives it, or any text of that alphabet.
+use crate::Digest;
+
+/// A client id as grantd gives it, or any text of that alphabet; or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(String);
 
 impl ClientId {
-    /// Reads a client id: 1 to 128 characters of `A-Za-z0-9_-`.
+    /// Reads a client id: 1 to 128 characters of `A-Za-z0-9_-`, or an https URL of at most 2048. Whether such a URL may be
+    /// one is judged where its document is fetched.
     pub fn parse(text: &str) -> Option<Self> {
-        let valid = (1..=128).contains(&text.len())
+        let plain = (1..=128).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        valid.then(|| Self(text.to_owned()))
+        let url = || {
+            let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'{' | b'}');
+            text.len() <= 2048 && text.starts_with("https://") && text.bytes().all(is_plain)
+        };
+        (plain || url()).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it is the URL of a metadata document.
+    pub fn is_url(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// What stands for it in the keys of a store: the id, or the hash of a URL.
+    pub fn key(&self) -> String {
+        if self.is_url() { Digest::of(self.0.as_bytes()).to_string() } else { self.0.clone() }
     }
 
     /// The id.

@@ -49,15 +49,21 @@ impl Service {
             code_challenge_method: sent.code_challenge_method,
             resource: sent.resource,
         };
-        let client_key = ClientId::parse(&sent.client_id).map(RecordKey::Client);
+        let client_id = ClientId::parse(&sent.client_id);
+        let client_key = client_id.clone().map(RecordKey::Client);
         let session = SessionSecret::parse(&sent.session_secret);
         let session_key = session.as_ref().map(|session| RecordKey::Session(session.digest()));
         let mut loaded = self.load(client_key.iter().chain(&session_key).cloned().collect()).await?;
 
-        let client: Option<Client> = match &client_key {
+        let mut client: Option<Client> = match &client_key {
             Some(key) => loaded.record(key)?,
             None => None,
         };
+        let mut fetched = None;
+        if let Some(id) = client_id.as_ref().filter(|id| id.is_url()) {
+            let documented = self.documented(id, client, loaded.now).await?;
+            (client, fetched) = (Some(documented.client), documented.fetched);
+        }
         if let Some(client) = &client {
             trace::client(client);
         }
@@ -81,6 +87,12 @@ impl Service {
         {
             return Ok(sign_in(&loaded));
         }
+
+        // As it is kept: another authorization may have been first.
+        let client = match fetched {
+            Some(fetched) => self.keep_document(&client.id, &fetched, &draw).await?,
+            None => client,
+        };
 
         let begin = |now| {
             authorize::begin(self.policy(), &client, &checked, user, session.digest(), now, &draw)

@@ -22,7 +22,7 @@ pub(crate) enum Whose<'a> {
 impl Whose<'_> {
     fn index(self) -> Index {
         match self {
-            Self::Client(id) => Index::grants_of_client(id.as_str()),
+            Self::Client(id) => Index::grants_of_client(&id.key()),
             Self::Subject(subject) => Index::grants_of_subject(subject),
         }
     }
@@ -53,7 +53,7 @@ impl Service {
         expires_at: Timestamp,
     ) -> Result<(), Status> {
         let member = id.to_string();
-        let (by_subject, by_client) = (Index::grants_of_subject(subject), Index::grants_of_client(client.as_str()));
+        let (by_subject, by_client) = (Index::grants_of_subject(subject), Index::grants_of_client(&client.key()));
         let at = Some(expires_at);
         let all = Index::grants();
         futures::try_join!(
@@ -75,7 +75,9 @@ impl Service {
         let index = match (sent.subject.as_str(), sent.client_id.as_str()) {
             ("", "") => Index::grants(),
             (subject, "") => Index::grants_of_subject(subject),
-            ("", client_id) => Index::grants_of_client(client_id),
+            ("", client_id) => {
+                Index::grants_of_client(&ClientId::parse(client_id).map(|id| id.key()).unwrap_or_default())
+            }
             _ => return Err(errors::invalid_request("list by subject or by client_id, not both")),
         };
         let page = self.page(&index, &sent.page_token, sent.page_size).await?;

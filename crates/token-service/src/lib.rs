@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use grantd_client_metadata::Fetcher;
 use grantd_core::Policy;
 use grantd_proto::{
     Caller, FILE_DESCRIPTOR_SET, Transport,
@@ -33,6 +34,7 @@ mod authorizations;
 pub mod callers;
 mod clients;
 mod convert;
+mod documents;
 mod errors;
 mod events;
 mod grants;
@@ -61,6 +63,8 @@ pub struct ServiceConfig {
     pub policy: Policy,
     /// How many passwords are hashed at once; each takes 19 MiB and one core for some tens of milliseconds.
     pub argon2_parallel: usize,
+    /// Fetches the metadata documents of clients whose id is a URL; none where such clients are not let in.
+    pub documents: Option<Fetcher>,
 }
 
 /// The services. Cheap to clone.
@@ -71,6 +75,7 @@ struct Inner {
     store: Arc<dyn Store>,
     policy: Policy,
     passwords: Passwords,
+    documents: Option<Fetcher>,
     /// Registrations by address.
     registrations: limits::Limit<String>,
     /// Revocations that may have to be committed again.
@@ -94,6 +99,7 @@ impl Service {
             store,
             policy: config.policy,
             passwords: Passwords::new(config.argon2_parallel),
+            documents: config.documents,
             registrations: limits::Limit::new(600, Duration::from_secs(1)),
             recent: recommit::Recent::default(),
             is_guarded: AtomicBool::new(false),

@@ -91,7 +91,7 @@ async fn on_the_store(config: &Config, store: Store) -> Result<Transport, Error>
         data_dir::create(&config.data_dir)?;
     }
     let Opened { store, embedded } = store::open(config).await?;
-    let service = Service::new(store, config.service());
+    let service = Service::new(store, config.service()?);
     let routes = service.routes().add_service(OperatorServiceServer::new(Operator { embedded }));
     Ok(rpc::local::transport(routes, Role::Admin))
 }

@@ -84,7 +84,7 @@ impl State {
         owner::check_variable()?;
         data_dir::create(&config.data_dir)?;
         let Opened { store, embedded } = store::open(config).await?;
-        let service = Service::new(store, config.service());
+        let service = Service::new(store, config.service()?);
         owner::ensure(&service, &config.data_dir).await?;
         let admin = socket::bind(&config.admin_socket()).await?;
         let operator = Operator { embedded };

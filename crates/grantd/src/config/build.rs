@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantd_client_metadata::{Fetcher, FetcherConfig};
 use grantd_core::{Lifetimes, Policy, ResourcePolicy, ScopePolicy};
 use grantd_facade::{FacadeConfig, FacadeResource};
 use grantd_gate::{GateConfig, GateResource};
@@ -11,13 +12,24 @@ use grantd_telemetry::TelemetryConfig;
 use grantd_token_service::{CallerKeys, ServiceConfig};
 use rustls::pki_types::ServerName;
 
-use super::{Config, resources::Resource, rules::Rule, token_service::Caller};
+use super::{Config, client_metadata::ClientMetadata, resources::Resource, rules::Rule, token_service::Caller};
 use crate::{error::Error, http::server::Limits, rpc::tls};
 
 impl Config {
     /// For the token service.
-    pub(crate) fn service(&self) -> ServiceConfig {
-        ServiceConfig { policy: self.policy(), argon2_parallel: self.sign_in.argon2_parallel }
+    pub(crate) fn service(&self) -> Result<ServiceConfig, Error> {
+        let documents = if self.client_metadata.enabled { Some(self.documents()?) } else { None };
+        Ok(ServiceConfig { policy: self.policy(), argon2_parallel: self.sign_in.argon2_parallel, documents })
+    }
+
+    /// Fetches clients' metadata documents.
+    fn documents(&self) -> Result<Fetcher, Error> {
+        let ClientMetadata { allowed_domains, ca_file, insecure_allow_private_addresses, .. } = &self.client_metadata;
+        Ok(Fetcher::new(FetcherConfig {
+            tls: tls::public_client(ca_file.as_deref())?,
+            allowed_domains: allowed_domains.clone(),
+            allow_private_addresses: *insecure_allow_private_addresses,
+        }))
     }
 
     /// For the rules.
@@ -81,6 +93,7 @@ impl Config {
                 })
                 .collect(),
             trusted_redirect_hosts: self.facade.trusted_redirect_hosts.clone(),
+            client_id_metadata_documents: self.client_metadata.enabled,
             iss_parameter: self.facade.iss_parameter,
             call_timeout: self.facade.call_timeout.0,
             max_calls: self.http.max_calls,

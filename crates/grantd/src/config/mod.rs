@@ -16,6 +16,7 @@ use grantd_oauth_types::PublicUrl;
 use serde::{Deserialize, Serialize};
 
 mod build;
+mod client_metadata;
 mod environment;
 mod facade;
 mod gate;
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) tokens: tokens::Tokens,
     /// People and their sessions.
     pub(crate) sign_in: sign_in::SignIn,
+    /// Clients whose id is the URL of a metadata document.
+    pub(crate) client_metadata: client_metadata::ClientMetadata,
     /// The OAuth endpoints.
     pub(crate) facade: facade::Facade,
     /// The bearer check and the proxy.
@@ -91,6 +94,7 @@ impl Default for Config {
             store: Default::default(),
             tokens: Default::default(),
             sign_in: Default::default(),
+            client_metadata: Default::default(),
             facade: Default::default(),
             gate: Default::default(),
             token_service: Default::default(),
@@ -151,6 +155,7 @@ impl Config {
         self.store.check(problems);
         self.tokens.check(problems);
         self.sign_in.check(problems);
+        self.client_metadata.check(&self.public_url, problems);
         self.facade.check(problems);
         self.gate.check(problems);
         self.token_service.check(purpose, problems);

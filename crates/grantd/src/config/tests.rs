@@ -110,9 +110,9 @@ fn what_is_left_open_follows_from_what_was_said() {
     assert_eq!(config.resource[0].paths, ["/mcp"]);
     assert_eq!(config.resource[0].upstream.as_deref(), Some("http://127.0.0.1:3000/mcp"));
     assert_eq!(config.resource[0].scopes.as_deref().unwrap(), ["mcp"]);
-    assert_eq!(config.service().policy.resources[0].default_scopes.to_string(), "mcp");
+    assert_eq!(config.service().unwrap().policy.resources[0].default_scopes.to_string(), "mcp");
     let demo = read("", &[], &[], Purpose::Demo).unwrap();
-    assert_eq!(demo.service().policy.resources[0].scopes.to_string(), "read:articles write:articles");
+    assert_eq!(demo.service().unwrap().policy.resources[0].scopes.to_string(), "read:articles write:articles");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub const SCHEMA: u32 = 1;
 /// The key of a record.
 pub fn key(of: &RecordKey) -> Key {
     match of {
-        RecordKey::Client(id) => Key::client(id.as_str()),
+        RecordKey::Client(id) => Key::client(&id.key()),
         RecordKey::Request(id) => Key::request(&id.to_string()),
         RecordKey::Code(id, digest) => Key::code(&id.to_string(), &digest.to_string()),
         RecordKey::Access(id, digest) => Key::access(&id.to_string(), &digest.to_string()),

@@ -29,6 +29,7 @@ shape! { ClientShape as "Client" {
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] secret: Option<Digest>,
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] registration: Option<Digest>,
     #[serde(with = "MetadataShape")] metadata: ClientMetadata,
+    #[serde(with = "text::time", default, skip_serializing_if = "text::is_zero")] fresh_until: Timestamp,
     #[serde(default, skip_serializing_if = "String::is_empty")] flow_id: String,
     epoch: u64,
     #[serde(with = "text::time")] created_at: Timestamp,

@@ -121,3 +121,8 @@ pub(super) mod time {
         u64::deserialize(deserializer).map(Timestamp)
     }
 }
+
+/// A time that stands for none.
+pub(super) fn is_zero(time: &Timestamp) -> bool {
+    *time == Timestamp::default()
+}

@@ -98,7 +98,7 @@ impl Processes {
     }
 
     pub(crate) fn start(&mut self, sim: &Sim, base: &Base) {
-        let config = ServiceConfig { policy: base.policy.clone(), argon2_parallel: 1 };
+        let config = ServiceConfig { policy: base.policy.clone(), argon2_parallel: 1, documents: None };
         let service = Service::new(sim.store(self.next), config);
         if self.guarded {
             // Starts the guard.

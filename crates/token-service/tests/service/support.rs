@@ -84,7 +84,7 @@ impl Rig {
         let store = EmbeddedStore::open(dir.path().join("grantd.redb"), Arc::new(clock.clone())).unwrap();
         let raw = store.clone();
         let store: Arc<dyn Store> = Arc::new(Flaky(store, faults.clone()));
-        let service = Service::new(store, ServiceConfig { policy, argon2_parallel: 2 });
+        let service = Service::new(store, ServiceConfig { policy, argon2_parallel: 2, documents: None });
         service.ensure_owner(PASSWORD.into()).await.unwrap();
         Self { service, clock, faults, raw, next: AtomicU32::new(1), _dir: dir }
     }

@@ -1,12 +1,12 @@
 //! Connecting to the token service over TLS.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{InvalidDnsNameError, ServerName},
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -28,6 +28,25 @@ fn build(pem: Pem) -> Result<ClientConfig, Error> {
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
+}
+
+/// For asking servers on the internet: the usual authorities, and one more if that is given.
+pub(crate) fn public_client(authority: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(file) = authority {
+        let what = format!("{} cannot be used as a certificate authority", file.display());
+        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        for certificate in read.map_err(Error::because(what.clone()))? {
+            roots.add(certificate).map_err(Error::because(what.clone()))?;
+        }
+    }
+    let unusable = || Error::because("TLS cannot be set up");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// Connects to the host and port of a URI, whatever its scheme says, with TLS.

@@ -1,0 +1,274 @@
+//! Fetching a document from a host that a stranger chose.
+//!
+//! 1. The host is resolved, and every address must be public ([`is_public`]); the connection goes to one of the addresses
+//!    that were looked at, so a name that resolves anew to another changes nothing.
+//! 2. TLS, for the host of the client id, by the authorities that are given.
+//! 3. One GET, without cookies, credentials or redirects. 200, JSON, of bounded size, all of it within a few seconds.
+//! 4. [`Document`] reads it; the answer's own words say for how long it may be kept (RFC 9111 §4.2.1), within bounds.
+//! 5. Who asks while a fetch is under way waits for that one, and its outcome is remembered for a moment, good or bad.
+//!    At most a few are under way, and each host is asked a few times a minute only: nobody floods others through us.
+//!
+//! No proxy is read from the environment. Left to others: where a document is kept, and what a client may do.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, sync::Semaphore};
+use tokio_rustls::{TlsConnector, rustls::ClientConfig, rustls::pki_types::ServerName};
+
+use crate::{
+    address::is_public,
+    document::{Document, DocumentError},
+    url::ClientIdUrl,
+};
+
+/// All of a fetch. A client waits ten seconds for the page that follows.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The largest document, in bytes; real ones have one or two thousand.
+const MAX_BODY: usize = 32 << 10;
+/// Fetches under way.
+const MAX_FETCHES: usize = 16;
+/// How long an outcome is answered again to who asks for the same, so that a page that is reloaded asks nobody.
+const MOMENT: Duration = Duration::from_secs(10);
+/// What is kept for such moments.
+const MAX_OUTCOMES: u64 = 1000;
+/// The shortest and longest time that a document is kept, whatever its host says.
+const KEPT: (u64, u64) = (300, 24 * 3600);
+/// A document whose host says nothing is kept for so many seconds.
+const KEPT_BY_DEFAULT: u64 = 3600;
+
+/// A document, and for how long it is as new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What it says.
+    pub document: Document,
+    /// How long it need not be fetched again.
+    pub fresh_for: Duration,
+}
+
+/// Why there is no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Its host may not be asked.
+    #[error("the host of this client_id is not one that this server asks")]
+    NotAllowed,
+    /// The host is unknown, or has an address that is not public.
+    #[error("the host of this client_id has no public address")]
+    NoPublicAddress,
+    /// No connection, no TLS, no answer in time, or an answer that breaks off. Asking again may help.
+    #[error("the client's metadata document could not be fetched: {0}")]
+    Unreachable(&'static str),
+    /// Too many fetches, or too many of this host.
+    #[error("too many metadata documents are being fetched")]
+    TooMany,
+    /// An answer, and no document.
+    #[error("the client's metadata document was answered with status {0}; it must be 200, without a redirect")]
+    Status(u16),
+    /// Something else than JSON.
+    #[error("the client's metadata document must be served as application/json")]
+    ContentType,
+    /// Too much.
+    #[error("the client's metadata document has more than {MAX_BODY} bytes")]
+    TooLarge,
+    /// It was read, and makes no client.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+impl FetchError {
+    /// Whether asking again may help; otherwise the client's makers must act.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TooMany)
+    }
+}
+
+/// What a [`Fetcher`] needs to know.
+#[derive(Debug, Clone)]
+pub struct FetcherConfig {
+    /// Whom to believe.
+    pub tls: Arc<ClientConfig>,
+    /// Domains, with their subdomains, whose clients are let in; empty: all.
+    pub allowed_domains: Vec<String>,
+    /// Asks any address. For a machine of one's own and for tests only.
+    pub allow_private_addresses: bool,
+}
+
+/// Fetches documents. Cheap to clone.
+#[derive(Clone)]
+pub struct Fetcher(Arc<Inner>);
+
+struct Inner {
+    config: FetcherConfig,
+    fetches: Semaphore,
+    per_host: DefaultKeyedRateLimiter<String>,
+    outcomes: moka::future::Cache<String, Result<Fetched, FetchError>>,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fetcher").field(&self.0.config.allowed_domains).finish()
+    }
+}
+
+impl Fetcher {
+    /// A fetcher that has asked nobody yet.
+    pub fn new(config: FetcherConfig) -> Self {
+        let burst = NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(Duration::from_secs(6)).unwrap_or(Quota::per_minute(burst)).allow_burst(burst);
+        Self(Arc::new(Inner {
+            config,
+            fetches: Semaphore::new(MAX_FETCHES),
+            per_host: RateLimiter::keyed(quota),
+            outcomes: moka::future::Cache::builder().max_capacity(MAX_OUTCOMES).time_to_live(MOMENT).build(),
+        }))
+    }
+
+    /// The document of a client id.
+    pub async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
+        let inner = &self.0;
+        if !inner.is_allowed(url.host()) {
+            return Err(FetchError::NotAllowed);
+        }
+        inner.outcomes.get_with_by_ref(url.as_str(), inner.fetch(url)).await
+    }
+}
+
+impl Inner {
+    fn is_allowed(&self, host: &str) -> bool {
+        let allowed = &self.config.allowed_domains;
+        let is_in = |domain: &String| {
+            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        allowed.is_empty() || allowed.iter().any(is_in)
+    }
+
+    async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
+        let Ok(_place) = self.fetches.try_acquire() else { return Err(FetchError::TooMany) };
+        self.per_host.retain_recent();
+        if self.per_host.check_key(&url.host().to_owned()).is_err() {
+            return Err(FetchError::TooMany);
+        }
+        let fetched = tokio::time::timeout(PATIENCE, async {
+            let response = self.get(url).await?;
+            let fresh_for = checked(&response)?;
+            let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+            let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+                true => FetchError::TooLarge,
+                false => FetchError::Unreachable("the answer broke off"),
+            })?;
+            Ok(Fetched { document: Document::read(url, &body.to_bytes())?, fresh_for })
+        });
+        fetched.await.unwrap_or(Err(FetchError::Unreachable("its host took too long")))
+    }
+
+    async fn get(&self, url: &ClientIdUrl) -> Result<Response<Incoming>, FetchError> {
+        let stream = self.connect(url).await?;
+        let name = ServerName::try_from(url.host().to_owned()).map_err(|_| FetchError::NoPublicAddress)?;
+        let tls = TlsConnector::from(self.config.tls.clone()).connect(name, stream).await;
+        let tls = tls.map_err(|_| FetchError::Unreachable("TLS failed"))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await;
+        let (mut sender, connection) = handshake.map_err(|_| FetchError::Unreachable("no HTTP is spoken there"))?;
+        // Ends with the response, or with the sender.
+        tokio::spawn(connection);
+        let request = Request::get(url.path_and_query())
+            .header(header::HOST, url.authority())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("grantd/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::<Bytes>::new())
+            .map_err(|_| FetchError::Unreachable("its URL cannot be asked for"))?;
+        sender.send_request(request).await.map_err(|_| FetchError::Unreachable("there was no answer"))
+    }
+
+    /// To an address that was looked at. One that is not public spoils them all: such a name was set up for this.
+    async fn connect(&self, url: &ClientIdUrl) -> Result<TcpStream, FetchError> {
+        let resolved = tokio::net::lookup_host((url.host(), url.port())).await;
+        let addresses: Vec<SocketAddr> = resolved.map_err(|_| FetchError::NoPublicAddress)?.collect();
+        let is_fine = |address: &SocketAddr| self.config.allow_private_addresses || is_public(address.ip());
+        if addresses.is_empty() || !addresses.iter().all(is_fine) {
+            return Err(FetchError::NoPublicAddress);
+        }
+        TcpStream::connect(&addresses[..]).await.map_err(|_| FetchError::Unreachable("nothing answers there"))
+    }
+}
+
+/// Whether an answer is a document, and for how long.
+fn checked<B>(response: &Response<B>) -> Result<Duration, FetchError> {
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status(response.status().as_u16()));
+    }
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Err(FetchError::ContentType);
+    }
+    Ok(Duration::from_secs(fresh_for(response.headers()).clamp(KEPT.0, KEPT.1)))
+}
+
+/// The freshness lifetime that is left, in seconds, from `Cache-Control` and `Age`. Documents that may not be stored, or not
+/// without asking again, are kept for the shortest time: an authorization has several requests.
+fn fresh_for(headers: &HeaderMap) -> u64 {
+    let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let directives: Vec<String> =
+        values.flat_map(|value| value.split(',')).map(|directive| directive.trim().to_ascii_lowercase()).collect();
+    if directives.iter().any(|directive| directive == "no-store" || directive.starts_with("no-cache")) {
+        return 0;
+    }
+    let seconds = |name: &str| {
+        let value = directives.iter().find_map(|directive| directive.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.trim_matches('"').parse::<u64>().ok())
+    };
+    let Some(max_age) = seconds("max-age") else { return KEPT_BY_DEFAULT };
+    let age = headers.get(header::AGE).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
+    max_age.saturating_sub(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_document_is_kept() {
+        for (headers, seconds) in [
+            (&[][..], 3600),
+            (&[("cache-control", "max-age=7200")], 7200),
+            (&[("cache-control", "public, Max-Age=\"7200\"")], 7200),
+            (&[("cache-control", "max-age=7200"), ("age", "7000")], 300),
+            (&[("cache-control", "max-age=7200"), ("age", "9000")], 300),
+            (&[("cache-control", "max-age=0")], 300),
+            (&[("cache-control", "no-store, max-age=7200")], 300),
+            (&[("cache-control", "max-age=7200"), ("cache-control", "no-cache")], 300),
+            (&[("cache-control", "max-age=99999999999999999999")], 3600),
+            (&[("cache-control", "max-age=31536000")], 24 * 3600),
+            (&[("cache-control", "s-maxage=5, maximum-age=5")], 3600),
+        ] {
+            let mut response = Response::builder().header("content-type", "application/json");
+            for (name, value) in headers {
+                response = response.header(*name, *value);
+            }
+            let response = response.body(()).unwrap();
+            assert_eq!(checked(&response), Ok(Duration::from_secs(seconds)), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        for (status, content_type, expected) in [
+            (200, "application/json; charset=utf-8", None),
+            (200, "Application/JSON", None),
+            (200, "application/oauth-client+json", None),
+            (200, "text/html", Some(FetchError::ContentType)),
+            (200, "text/json", Some(FetchError::ContentType)),
+            (200, "", Some(FetchError::ContentType)),
+            (301, "application/json", Some(FetchError::Status(301))),
+            (204, "application/json", Some(FetchError::Status(204))),
+            (404, "application/json", Some(FetchError::Status(404))),
+        ] {
+            let response = Response::builder().status(status).header("content-type", content_type).body(()).unwrap();
+            assert_eq!(checked(&response).err(), expected, "{status} {content_type}");
+        }
+    }
+}
