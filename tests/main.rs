@@ -36,6 +36,7 @@ mod binary;
 mod browser;
 mod client_metadata;
 mod clients;
+mod conformance;
 mod drain;
 mod flow;
 mod harness;

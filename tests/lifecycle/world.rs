@@ -188,6 +188,7 @@ fn policy() -> Policy {
         scopes: [(Scope::parse("mcp").unwrap(), ScopePolicy::default())].into(),
         lifetimes: Lifetimes::default(),
         on_replay: OnReplay::Revoke,
+        auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
     }
 }
 
@@ -245,6 +246,7 @@ impl World {
                 public_url: PublicUrl::parse(ISSUER).unwrap(),
                 resources: vec![FacadeResource { path: "/mcp".into(), scopes: ScopeSet::parse_lenient("mcp") }],
                 trusted_redirect_hosts: vec![],
+                auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
                 client_id_metadata_documents: false,
                 iss_parameter: true,
                 call_timeout: Duration::from_secs(5),

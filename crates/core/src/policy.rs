@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use grantd_oauth_types::{ClientId, ResourceUri, Scope, ScopeSet};
+use grantd_oauth_types::{ClientId, ResourceUri, Scope, ScopeSet, TokenEndpointAuthMethod};
 
 /// Everything the rules take from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Policy {
     pub lifetimes: Lifetimes,
     /// What a replayed refresh token does.
     pub on_replay: OnReplay,
+    /// How clients that register may authenticate at the token endpoint. At least one.
+    pub auth_methods: Vec<TokenEndpointAuthMethod>,
 }
 
 /// One protected resource.

@@ -141,6 +141,11 @@ pub fn register(
 ) -> Result<(Client, Option<ClientSecret>, Change), OAuthError> {
     let flow_id = Some(sent.flow_id.clone()).filter(|id| is_label(id)).unwrap_or_default();
     let metadata = read_metadata(policy, sent)?;
+    if !policy.auth_methods.contains(&metadata.token_endpoint_auth_method) {
+        let known: Vec<_> = policy.auth_methods.iter().map(|method| method.as_str()).collect();
+        let description = format!("token_endpoint_auth_method must be {}", known.join(" or "));
+        return Err(refuse(OAuthErrorCode::InvalidClientMetadata, description));
+    }
     let text = URL_SAFE_NO_PAD.encode(draw.id("client id"));
     let id = ClientId::parse(&text).ok_or_else(|| refuse(OAuthErrorCode::ServerError, "no client id"))?;
     let secret = match metadata.token_endpoint_auth_method {

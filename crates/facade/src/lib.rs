@@ -30,7 +30,7 @@ use axum::{
     middleware::{from_fn, map_response},
     routing::{get, post},
 };
-use grantd_oauth_types::{PublicUrl, ScopeSet};
+use grantd_oauth_types::{PublicUrl, ScopeSet, TokenEndpointAuthMethod};
 use grantd_proto::{IdentityServiceClient, TokenServiceClient};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -77,6 +77,8 @@ pub struct FacadeConfig {
     /// Hosts that an authorization error may be redirected to at once, beside loopback. Compared whole, in lower case.
     /// Everybody may register a client, so any other host gets a page with a link: this host is no open redirector.
     pub trusted_redirect_hosts: Vec<String>,
+    /// How clients may authenticate at the token endpoint, for the metadata.
+    pub auth_methods: Vec<TokenEndpointAuthMethod>,
     /// Whether clients may have the URL of a metadata document as their id: said in the metadata, and then they do.
     pub client_id_metadata_documents: bool,
     /// Whether answers carry `iss`, and the metadata says so (RFC 9207). Off only for clients that break on it.

@@ -51,7 +51,7 @@ struct Document {
 pub(crate) fn document(config: &FacadeConfig) -> Bytes {
     let url = &config.public_url;
     let scopes = config.resources.iter().fold(ScopeSet::default(), |all, resource| all.union(&resource.scopes));
-    let methods = || TokenEndpointAuthMethod::ALL.iter().map(|method| method.as_str());
+    let methods = || config.auth_methods.iter().map(|method| method.as_str());
     let document = Document {
         issuer: url.as_str().to_owned(),
         authorization_endpoint: url.join("/oauth/authorize"),

@@ -34,6 +34,7 @@ pub(crate) fn policy(overlap: Duration) -> Policy {
         scopes: ["read", "write"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
         lifetimes: Lifetimes { refresh_overlap: overlap, ..Lifetimes::default() },
         on_replay: OnReplay::Revoke,
+        auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
     }
 }
 

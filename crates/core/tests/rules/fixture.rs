@@ -49,6 +49,7 @@ pub(crate) fn policy() -> Policy {
         scopes: ["read", "write", "admin"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
         lifetimes: Lifetimes::default(),
         on_replay: OnReplay::Revoke,
+        auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
     };
     policy.scopes.get_mut(&Scope::parse("admin").unwrap()).unwrap().allow_groups = vec!["admins".into()];
     policy

@@ -1,6 +1,6 @@
 //! RFC 7591, and who a client is at the token endpoint.
 
-use grantd_core::{Change, Record, RecordKey, register};
+use grantd_core::{Change, Policy, Record, RecordKey, register};
 use grantd_oauth_types::{ClientSecret, GrantType, OAuthErrorCode, Secret, TokenEndpointAuthMethod};
 
 use crate::fixture::{LOOPBACK, NOW, WEB, draw, policy, registration, secs};
@@ -132,4 +132,17 @@ fn the_first_use_renews_a_registration_and_then_once_a_day() {
             assert_eq!(puts[0].1.expires_at(), Some(NOW.plus(secs(later + 365 * day))));
         }
     }
+}
+
+#[test]
+fn only_methods_that_are_configured_may_be_registered() {
+    use TokenEndpointAuthMethod::{ClientSecretBasic, ClientSecretPost, None};
+    let strict = Policy { auth_methods: vec![ClientSecretBasic], ..policy() };
+    for (sent, allowed) in [("", true), ("client_secret_basic", true), ("client_secret_post", false), ("none", false)] {
+        let registered = register::register(&strict, registration(&[LOOPBACK], sent), NOW, &draw(1));
+        assert_eq!(registered.is_ok(), allowed, "{sent:?}");
+    }
+    let open = Policy { auth_methods: vec![None, ClientSecretPost], ..policy() };
+    let error = register::register(&open, registration(&[LOOPBACK], ""), NOW, &draw(1)).unwrap_err();
+    assert!(error.description.contains("none or client_secret_post"), "{error:?}");
 }

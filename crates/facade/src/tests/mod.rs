@@ -86,6 +86,7 @@ pub(super) fn config(public_url: &str) -> FacadeConfig {
             scopes: ScopeSet::parse_lenient("read:articles write:articles"),
         }],
         trusted_redirect_hosts: vec!["claude.ai".to_owned()],
+        auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
         client_id_metadata_documents: false,
         iss_parameter: true,
         call_timeout: Duration::from_secs(5),

@@ -77,6 +77,7 @@ impl Config {
                 grant_max_age: tokens.grant_max_age.map(|age| age.0),
             },
             on_replay: tokens.on_replay.into(),
+            auth_methods: tokens.auth_methods(),
         }
     }
 
@@ -93,6 +94,7 @@ impl Config {
                 })
                 .collect(),
             trusted_redirect_hosts: self.facade.trusted_redirect_hosts.clone(),
+            auth_methods: self.tokens.auth_methods(),
             client_id_metadata_documents: self.client_metadata.enabled,
             iss_parameter: self.facade.iss_parameter,
             call_timeout: self.facade.call_timeout.0,

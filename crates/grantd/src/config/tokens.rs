@@ -1,6 +1,7 @@
 //! `[tokens]`: how long things live, and what a replay does.
 
 use grantd_core::{Lifetimes, OnReplay};
+use grantd_oauth_types::TokenEndpointAuthMethod as AuthMethod;
 use serde::{Deserialize, Serialize};
 
 use super::{load::Sources, problems::Problems, values::Lifetime};
@@ -29,6 +30,8 @@ pub(crate) struct Tokens {
     pub(crate) access_drain: Lifetime,
     /// The longest life of a grant, however often it is refreshed.
     pub(crate) grant_max_age: Option<Lifetime>,
+    /// How clients may authenticate at the token endpoint.
+    pub(crate) endpoint_auth_methods: Vec<String>,
 }
 
 /// [`OnReplay`], as it is written.
@@ -55,6 +58,7 @@ impl Default for Tokens {
             on_replay: Replay::default(),
             access_drain: Lifetime(rules.access_drain),
             grant_max_age: rules.grant_max_age.map(Lifetime),
+            endpoint_auth_methods: AuthMethod::ALL.iter().map(|method| method.as_str().to_owned()).collect(),
         }
     }
 }
@@ -67,7 +71,19 @@ impl Tokens {
         }
     }
 
+    /// As they are known; what is not was refused.
+    pub(super) fn auth_methods(&self) -> Vec<AuthMethod> {
+        self.endpoint_auth_methods.iter().filter_map(|text| AuthMethod::parse(text)).collect()
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
+        let known = AuthMethod::ALL.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+        problems.require(
+            !self.endpoint_auth_methods.is_empty()
+                && self.endpoint_auth_methods.iter().all(|text| AuthMethod::parse(text).is_some()),
+            "tokens.endpoint_auth_methods",
+            format!("name at least one, and only of {known}"),
+        );
         let least = Lifetime::secs(600);
         problems.require(
             self.access_ttl >= least,

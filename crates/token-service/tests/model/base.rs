@@ -62,6 +62,7 @@ fn policy(times: Times) -> Policy {
             ..Lifetimes::default()
         },
         on_replay: OnReplay::Revoke,
+        auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
     }
 }
 

@@ -77,6 +77,7 @@ impl Rig {
             scopes: ["read", "write"].map(|name| (Scope::parse(name).unwrap(), ScopePolicy::default())).into(),
             lifetimes: Lifetimes::default(),
             on_replay: OnReplay::Revoke,
+            auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
         };
         change(&mut policy);
         let dir = tempfile::tempdir().unwrap();
