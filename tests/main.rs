@@ -49,6 +49,7 @@ mod redis;
 #[path = "../crates/store-redis/tests/support/mod.rs"]
 mod redis_support;
 mod refresh;
+mod requirements;
 mod resources;
 mod telemetry;
 mod tls;
