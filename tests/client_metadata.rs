@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -15,26 +14,13 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
 
 use crate::{
     binary::ran,
     harness::{
-        Client, Deployment, Options,
+        Client, Deployment, Https, Options,
         client::{CALLBACK, pair, refused},
         http,
     },
@@ -50,10 +36,8 @@ struct Content {
 /// A site whose certificate is for `localhost`.
 struct Site {
     content: Arc<Content>,
-    authority: PathBuf,
-    acceptor: TlsAcceptor,
+    https: Https,
     running: Option<JoinHandle<()>>,
-    _dir: tempfile::TempDir,
 }
 
 async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
@@ -89,48 +73,20 @@ async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
 
 impl Site {
     async fn start() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let authority = dir.path().join("ca.crt");
-        std::fs::write(&authority, issuer.pem()).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let content = Arc::new(Content {
             port: listener.local_addr().unwrap().port(),
             redirect_uris: Mutex::new(json!(["http://localhost/callback"])),
             asked: AtomicUsize::new(0),
         });
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let mut site = Self { content, authority, acceptor, running: None, _dir: dir };
+        let mut site = Self { content, https: Https::new("localhost"), running: None };
         site.listen(listener);
         site
     }
 
     fn listen(&mut self, listener: TcpListener) {
         let app = Router::new().fallback(serve).with_state(self.content.clone());
-        let acceptor = self.acceptor.clone();
-        self.running = Some(tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, service) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let _ =
-                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        }));
+        self.running = Some(self.https.serve(listener, app));
     }
 
     async fn stop(&mut self) {
@@ -160,7 +116,7 @@ impl Site {
     fn options(&self) -> Options {
         let config = format!(
             "[client_metadata]\nenabled = true\ninsecure_allow_private_addresses = true\nca_file = \"{}\"\n",
-            self.authority.display()
+            self.https.authority.display()
         );
         Options { config, ..Options::default() }
     }
@@ -270,7 +226,7 @@ async fn what_is_no_good_document_is_said_to_the_person() {
 async fn nobody_makes_it_ask_its_own_network() {
     let site = Site::start().await;
     let with = |lines: &str| {
-        let config = format!("[client_metadata]\n{lines}\nca_file = \"{}\"\n", site.authority.display());
+        let config = format!("[client_metadata]\n{lines}\nca_file = \"{}\"\n", site.https.authority.display());
         Deployment::embedded(Options { config, ..Options::default() })
     };
     for (lines, says) in [

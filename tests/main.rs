@@ -17,7 +17,8 @@
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
-//! | `clients` | real MCP clients that others wrote |
+//! | `clients` | real MCP clients that others wrote: several at once, and without a person |
+//! | `compatibility` | each of them through connect, expiry, restart, revoked grant and lost registration |
 //! | `browser` | a real Chromium |
 
 #![expect(
@@ -36,6 +37,7 @@ mod binary;
 mod browser;
 mod client_metadata;
 mod clients;
+mod compatibility;
 mod conformance;
 mod drain;
 mod flow;

@@ -26,7 +26,7 @@ fn text(result: &Value) -> Value {
 
 async fn everything(upstream: Upstream) {
     let deployment = behind(&upstream).await;
-    for client in ["clients/typescript-v2.mjs", "clients/python_v2.py"] {
+    for client in ["clients/typescript.mjs", "clients/python.py"] {
         eprintln!("-- {client}");
         let who = text(&drive(client, &deployment, &["--tool", "whoami"]).await);
         assert_eq!(who["preferred_username"], "owner", "{who}");
@@ -67,7 +67,7 @@ async fn the_standalone_stream_delivers_notifications() {
     let upstream = Upstream::typescript().await;
     let deployment = behind(&upstream).await;
     let args = ["--listen", "--tool", "publish_article", "--args", r#"{"title": "News"}"#];
-    let published = drive("clients/typescript-v2.mjs", &deployment, &args).await;
+    let published = drive("clients/typescript.mjs", &deployment, &args).await;
     assert!(!published["notifications"].as_array().unwrap().is_empty(), "{published}");
     assert!(published["session_id"].is_string(), "{published}");
 }

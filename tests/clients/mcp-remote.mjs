@@ -1,49 +1,56 @@
 // Drives the real mcp-remote (the bridge that stdio-only clients use) through a whole session.
 //
-//   node mcp-remote.mjs --url URL --user U --password P [--tool NAME] [--args JSON] [--config-dir DIR]
+//   node mcp-remote.mjs --url URL --user U --password P [--tool NAME] [--args JSON] [--state DIR]
+//                       [--client-metadata-url URL] [--expire-access]
 //
 // It starts mcp-remote's proxy with a `$BROWSER` that is person.mjs, speaks MCP to it on standard input, lists the
-// tools and calls one. Prints {tools, result, authorizations}. With --config-dir, tokens are kept there, so that a
-// second run needs no person.
+// tools and calls one. Prints {version, client_id, tools, result, authorizations, refreshes}. With --state, tokens are
+// kept in DIR, so that a second run needs no person; --expire-access makes the stored one look expired and spoils it.
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { parse, run } from './program.mjs';
+import { Opener } from './opener.mjs';
+import { parse, run, versionOf } from './program.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const WAIT_MS = 60_000;
+const SPOILT = 'no-longer-valid';
 
-/** A program to stand for the browser: it returns at once, and the person does the rest. It counts its calls. */
-function browserIn(directory) {
-    const path = join(directory, 'browser');
-    const lines = [
-        '#!/bin/sh',
-        `echo opened >>'${directory}/opened'`,
-        `('${process.execPath}' '${here('person.mjs')}' "$1" --user "$PERSON_USER" --password "$PERSON_PASSWORD" --visit >>'${directory}/person.log' 2>&1 </dev/null &)`,
-    ];
-    writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o755 });
-    return path;
+/** The file below `directory` whose name ends so, parsed, with its path; undefined if there is none. */
+function stored(directory, ending) {
+    const name = readdirSync(directory, { recursive: true }).find((file) => file.endsWith(ending));
+    if (name === undefined) return undefined;
+    const path = join(directory, name);
+    return { path, value: JSON.parse(readFileSync(path, 'utf8')) };
+}
+
+function expire(directory) {
+    const tokens = stored(directory, '_tokens.json');
+    if (tokens === undefined) throw new Error('there is no stored token to expire');
+    const expired = { ...tokens.value, access_token: SPOILT, expires_at: Date.now() - 60_000 };
+    writeFileSync(tokens.path, JSON.stringify(expired));
 }
 
 await run(async () => {
-    const { options } = parse({ url: 'text', user: 'text', password: 'text', tool: 'text', args: 'text', 'config-dir': 'text' });
+    const { options } = parse({
+        url: 'text', user: 'text', password: 'text', tool: 'text', args: 'text', state: 'text',
+        'client-metadata-url': 'text', 'expire-access': 'flag',
+    });
     const scratch = mkdtempSync(join(tmpdir(), 'grantd-mcp-remote-'));
-    const configDir = options['config-dir'] ?? join(scratch, 'config');
+    const configDir = options.state ?? join(scratch, 'config');
     mkdirSync(configDir, { recursive: true });
-    const browser = browserIn(scratch);
-    const proxy = spawn(process.execPath, [here('node_modules/mcp-remote/dist/proxy.js'), options.url, '--transport', 'http-only'], {
-        env: {
-            ...process.env,
-            BROWSER: browser,
-            MCP_REMOTE_CONFIG_DIR: configDir,
-            PERSON_USER: options.user,
-            PERSON_PASSWORD: options.password,
-        },
+    if (options['expire-access']) expire(configDir);
+    const before = stored(configDir, '_tokens.json')?.value.access_token;
+    const opener = new Opener(scratch, options);
+    const metadata = options['client-metadata-url'] ? ['--client-metadata-url', options['client-metadata-url']] : [];
+    const program = here('node_modules/mcp-remote/dist/proxy.js');
+    const proxy = spawn(process.execPath, [program, options.url, '--transport', 'http-only', ...metadata], {
+        env: { ...process.env, ...opener.env, MCP_REMOTE_CONFIG_DIR: configDir },
         stdio: ['pipe', 'pipe', 'pipe'],
     });
     let log = '';
@@ -55,8 +62,9 @@ await run(async () => {
         waiting.get(message.id)?.(message);
     });
     const ended = new Promise((_, reject) => {
-        proxy.on('exit', (code) => reject(new Error(`mcp-remote exited ${code}: ${log.slice(-800)}`)));
-        setTimeout(() => reject(new Error(`mcp-remote did not answer: ${log.slice(-800)}`)), WAIT_MS);
+        const fail = (what) => reject(new Error([`mcp-remote ${what}`, ...opener.deadEnds, log.slice(-800)].join(': ')));
+        proxy.on('exit', (code) => fail(`exited ${code}`));
+        setTimeout(() => fail('did not answer'), WAIT_MS);
     });
     ended.catch(() => {});
     const send = (message) => proxy.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
@@ -75,9 +83,15 @@ await run(async () => {
         const { tools } = await ask(2, 'tools/list', {});
         const params = { name: options.tool, arguments: JSON.parse(options.args ?? '{}') };
         const result = options.tool ? await ask(3, 'tools/call', params) : undefined;
-        const opened = join(scratch, 'opened');
-        const authorizations = existsSync(opened) ? readFileSync(opened, 'utf8').trim().split('\n').length : 0;
-        return { tools: tools.map((tool) => tool.name), result, authorizations };
+        const { access_token: after } = stored(configDir, '_tokens.json').value;
+        return {
+            version: versionOf('mcp-remote'),
+            client_id: stored(configDir, '_client_info.json')?.value.client_id,
+            tools: tools.map((tool) => tool.name),
+            result,
+            authorizations: opener.authorizations,
+            refreshes: opener.authorizations === 0 && before !== after ? 1 : 0,
+        };
     } finally {
         proxy.removeAllListeners('exit');
         proxy.kill();

@@ -1,5 +1,6 @@
 // What the programs of this folder share: their command line, and the one JSON document each prints at its end.
 
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 /** Reads the command line; `kinds` names each option and whether it takes a text or is a flag. */
@@ -26,4 +27,9 @@ export async function run(main) {
         console.error(error);
     }
     process.stdout.write(`${JSON.stringify(output)}\n`, () => process.exit(status));
+}
+
+/** The version of an installed package, as it says itself. */
+export function versionOf(name) {
+    return JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
 }

@@ -1,6 +1,6 @@
 //! Running grantd, in either shape.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) path: String,
     /// Whether the halves know each other otherwise than by a service key.
     pub(crate) keyless: bool,
+    /// What grantd finds as /etc/hosts. Needs root: each process gets a mount namespace of its own.
+    pub(crate) hosts: Option<PathBuf>,
 }
 
 /// One grantd: on the embedded store, or one token service and two facades on Redis.
@@ -32,6 +34,7 @@ pub(crate) struct Deployment {
     pub(crate) processes: Vec<Process>,
     pub(crate) redis: Option<Redis>,
     pub(crate) dir: tempfile::TempDir,
+    options: Options,
 }
 
 impl Deployment {
@@ -43,7 +46,8 @@ impl Deployment {
         let issuer = format!("{origin}{}", options.path);
         let config = config(&options, &issuer, "");
         let process = start(dir.path(), "serve", &config, port, &options).await;
-        let mut deployment = Self { facades: vec![origin], issuer, processes: vec![process], redis: None, dir };
+        let mut deployment =
+            Self { facades: vec![origin], issuer, processes: vec![process], redis: None, dir, options };
         deployment.ready().await;
         deployment
     }
@@ -69,7 +73,7 @@ impl Deployment {
             processes.push(start(dir.path(), "facade", &config, port, &options).await);
         }
         let facades = ports.iter().map(|port| format!("http://localhost:{port}")).collect();
-        let mut deployment = Self { issuer, facades, processes, redis: Some(redis), dir };
+        let mut deployment = Self { issuer, facades, processes, redis: Some(redis), dir, options };
         deployment.ready().await;
         deployment
     }
@@ -139,7 +143,16 @@ pub(crate) async fn start(dir: &Path, role: &str, config: &str, port: u16, optio
     let name = if port == 0 { role.to_owned() } else { format!("{role}-{port}") };
     let file = dir.join(format!("{name}.toml"));
     tokio::fs::write(&file, config).await.unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+    let binary = env!("CARGO_BIN_EXE_grantd");
+    let mut command = match &options.hosts {
+        None => Command::new(binary),
+        Some(hosts) => {
+            let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", script]).arg(hosts).arg(binary);
+            command
+        }
+    };
     command.arg(role).arg("--config").arg(&file).arg("--data-dir").arg(dir.join(role));
     if port != 0 {
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));
@@ -161,6 +174,25 @@ impl Deployment {
         self.ready().await;
     }
 
+    /// Kills every process, and starts all again.
+    pub(crate) async fn restart_all(&mut self) {
+        for process in &mut self.processes {
+            process.kill().await;
+        }
+        if self.redis.is_none() {
+            return self.restart_embedded().await;
+        }
+        self.restart_token_service().await;
+        self.processes[0].until_output("the token service is ready").await;
+        for (process, facade) in self.processes.iter_mut().skip(1).zip(&self.facades) {
+            let port = url::Url::parse(facade).unwrap().port().unwrap();
+            let file = self.dir.path().join(format!("facade-{port}.toml"));
+            let config = tokio::fs::read_to_string(file).await.unwrap();
+            *process = start(self.dir.path(), "facade", &config, port, &self.options).await;
+        }
+        self.ready().await;
+    }
+
     /// Starts the token service again.
     pub(crate) async fn restart_token_service(&mut self) {
         self.restart("token-service", 0).await;
@@ -169,6 +201,6 @@ impl Deployment {
     async fn restart(&mut self, role: &str, port: u16) {
         let name = if port == 0 { role.to_owned() } else { format!("{role}-{port}") };
         let config = tokio::fs::read_to_string(self.dir.path().join(format!("{name}.toml"))).await.unwrap();
-        self.processes[0] = start(self.dir.path(), role, &config, port, &Options::default()).await;
+        self.processes[0] = start(self.dir.path(), role, &config, port, &self.options).await;
     }
 }

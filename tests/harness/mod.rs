@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod deployment;
+pub(crate) mod https;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;
@@ -9,6 +10,7 @@ pub(crate) mod relay;
 
 pub(crate) use client::Client;
 pub(crate) use deployment::{Deployment, Options};
+pub(crate) use https::Https;
 pub(crate) use process::{Process, free_port};
 pub(crate) use redis::Redis;
 

@@ -71,6 +71,14 @@ impl Upstream {
         Self::start("upstreams/http-sse-server.mjs", &["0"]).await
     }
 
+    /// Every request that reached it since the last call, as `{method, path, headers}`.
+    pub(crate) async fn seen(&self) -> Vec<Value> {
+        let url = self.url.replace("/mcp", "/__seen");
+        let seen = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        super::http().delete(&url).send().await.unwrap();
+        seen
+    }
+
     async fn start(path: &str, args: &[&str]) -> Self {
         let mut command = script(path);
         command.args(args);

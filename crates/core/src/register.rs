@@ -222,10 +222,14 @@ pub fn may_manage(client: Option<&Client>, token: &str) -> bool {
     matches!((expected, sent), (Some(expected), Some(sent)) if expected.matches(&sent))
 }
 
+/// Why a client that is not there is refused. Libraries that cannot register again by themselves show it to the person.
+pub const UNKNOWN_CLIENT: &str =
+    "unknown client; register again (or remove the server from the app and add it again, so that it does)";
+
 /// Authenticates a client at the token endpoint. `secret` is empty when none was sent. By which method a secret came
 /// does not matter: real clients use either, whatever they registered.
 pub fn authenticate<'a>(client: Option<&'a Client>, secret: &str) -> Result<&'a Client, OAuthError> {
-    let unknown = || refuse(OAuthErrorCode::InvalidClient, "unknown client; register again");
+    let unknown = || refuse(OAuthErrorCode::InvalidClient, UNKNOWN_CLIENT);
     let client = client.ok_or_else(unknown)?;
     match &client.secret {
         // A public client may send a stray secret (some send an empty one); it proves nothing and harms nothing.

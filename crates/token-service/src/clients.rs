@@ -18,7 +18,7 @@ use crate::{
 };
 
 fn unknown_client() -> Status {
-    errors::not_found("invalid_client", "unknown client; register again")
+    errors::not_found("invalid_client", register::UNKNOWN_CLIENT)
 }
 
 fn client_key(id: &str, registration_access_token: &str) -> Result<RecordKey, Status> {

@@ -27,7 +27,7 @@ fn invalid_grant() -> Status {
 }
 
 fn unknown_client() -> Status {
-    errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, "unknown client; register again"))
+    errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, register::UNKNOWN_CLIENT))
 }
 
 /// A decided token request, with what its answer and its log line need.

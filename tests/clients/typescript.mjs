@@ -1,16 +1,19 @@
-// Drives the official TypeScript client (@modelcontextprotocol/client 2.x) through a whole session.
+// Drives the official TypeScript client through a whole session: @modelcontextprotocol/client 2.x, or with --v1 that of
+// @modelcontextprotocol/sdk 1.x, which most products are built on.
 //
-//   node typescript-v2.mjs --url URL [--user U --password P] [--tool NAME] [--args JSON] [--state-file F]
-//                          [--expire-access] [--expire-midway] [--listen] [--negotiate auto|legacy] [--no-auth]
+//   node typescript.mjs --url URL [--user U --password P] [--tool NAME] [--args JSON] [--state F]
+//                       [--client-metadata-url URL] [--expire-access] [--expire-midway] [--listen]
+//                       [--negotiate auto|legacy] [--no-auth] [--v1]
 //
 // The client discovers, registers, authorizes (the person of person.mjs is its browser), fetches its tokens,
 // lists the tools and calls one. Prints
-//   {client_id, tokens, tools, result, progress, notifications, protocol_version, session_id, sign_ins,
+//   {version, client_id, tokens, tools, result, progress, notifications, protocol_version, session_id, sign_ins,
 //    authorizations, registrations, code_grants, refreshes}
 // where `authorizations` counts how often the person was sent to authorize, and the counts after it the requests
 // the client really made.
 //
-//   --state-file F    keeps tokens and registration in F, so that a second run starts where the first one ended
+//   --client-metadata-url URL   the client's id, where the server takes metadata documents
+//   --state F         keeps tokens and registration in F, so that a second run starts where the first one ended
 //   --expire-access   spoils the stored access token first, so that the client has to refresh it
 //   --expire-midway   spoils it after the call, and calls again
 //   --listen          waits for the standalone GET stream before the call, and for a notification after it
@@ -20,10 +23,22 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
-import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
-
 import { Person } from './person.mjs';
-import { parse, run } from './program.mjs';
+import { parse, run, versionOf } from './program.mjs';
+
+const V1 = process.argv.includes('--v1');
+const { Client, StreamableHTTPClientTransport, UnauthorizedError } = V1
+    ? {
+          ...(await import('@modelcontextprotocol/sdk/client/index.js')),
+          ...(await import('@modelcontextprotocol/sdk/client/streamableHttp.js')),
+          ...(await import('@modelcontextprotocol/sdk/client/auth.js')),
+      }
+    : await import('@modelcontextprotocol/client');
+// 1.x names a notification by its schema, and is given the code alone.
+const MESSAGE = V1
+    ? (await import('@modelcontextprotocol/sdk/types.js')).LoggingMessageNotificationSchema
+    : 'notifications/message';
+const finish = (transport, params) => transport.finishAuth(V1 ? params.get('code') : params);
 
 // Nothing listens here: the person does not follow the last redirect.
 const REDIRECT_URI = 'http://localhost:39999/callback';
@@ -42,8 +57,9 @@ class Provider {
         token_endpoint_auth_method: 'none',
     };
 
-    constructor(person, stateFile) {
+    constructor(person, stateFile, clientMetadataUrl) {
         this.person = person;
+        this.clientMetadataUrl = clientMetadataUrl;
         this.stateFile = stateFile;
         this.kept = stateFile && existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, 'utf8')) : {};
     }
@@ -118,11 +134,11 @@ const within = (promise, what) => {
 
 await run(async () => {
     const { options } = parse({
-        url: 'text', user: 'text', password: 'text', tool: 'text', args: 'text', 'state-file': 'text', negotiate: 'text',
-        'expire-access': 'flag', 'expire-midway': 'flag', listen: 'flag', 'no-auth': 'flag',
+        url: 'text', user: 'text', password: 'text', tool: 'text', args: 'text', state: 'text', negotiate: 'text', 'client-metadata-url': 'text',
+        'expire-access': 'flag', 'expire-midway': 'flag', listen: 'flag', 'no-auth': 'flag', v1: 'flag',
     });
     const person = new Person({ username: options.user, password: options.password });
-    const provider = options['no-auth'] ? undefined : new Provider(person, options['state-file']);
+    const provider = options['no-auth'] ? undefined : new Provider(person, options.state, options['client-metadata-url']);
     const counting = countingFetch();
     const progress = [];
     const notifications = [];
@@ -136,7 +152,7 @@ await run(async () => {
             { name: 'typescript-test-client', version: '1.0.0' },
             { versionNegotiation: { mode: options.negotiate ?? 'legacy' } },
         );
-        client.setNotificationHandler('notifications/message', (message) => {
+        client.setNotificationHandler(MESSAGE, (message) => {
             notifications.push(message.params.data);
             notified();
         });
@@ -144,7 +160,7 @@ await run(async () => {
             await client.connect(transport);
         } catch (error) {
             if (!(error instanceof UnauthorizedError)) throw error;
-            await transport.finishAuth(provider.takeCallback());
+            await finish(transport, provider.takeCallback());
             return undefined;
         }
         return { client, transport };
@@ -155,13 +171,13 @@ await run(async () => {
 
     const call = async () => {
         const request = { name: options.tool, arguments: JSON.parse(options.args ?? '{}') };
-        const attempt = () => client.callTool(request, { onprogress: (update) => progress.push(update.progress) });
+        const attempt = () => client.callTool(request, ...(V1 ? [undefined] : []), { onprogress: (update) => progress.push(update.progress) });
         try {
             return await attempt();
         } catch (error) {
             // A step-up: the tool wants more scope than the token has.
             if (!(error instanceof UnauthorizedError)) throw error;
-            await transport.finishAuth(provider.takeCallback());
+            await finish(transport, provider.takeCallback());
             return await attempt();
         }
     };
@@ -175,6 +191,7 @@ await run(async () => {
     }
     if (options.listen) await within(notification, 'a notification');
     const output = {
+        version: versionOf(V1 ? '@modelcontextprotocol/sdk' : '@modelcontextprotocol/client'),
         client_id: provider?.kept.client?.client_id,
         tokens: provider?.kept.tokens,
         tools: tools.map((tool) => tool.name),

@@ -1,38 +1,56 @@
-"""Drives the official Python client (PyPI mcp 2.x) through a whole session.
+"""Drives the official Python client (PyPI mcp 2.x) through a whole session, or with --v1 that of 1.x.
 
-    python python_v2.py --url URL [--user U --password P] [--tool NAME] [--args JSON] [--state-file F]
-                        [--expire-access] [--expire-midway] [--mode auto|legacy] [--no-auth]
+    python python.py --url URL [--user U --password P] [--tool NAME] [--args JSON] [--state F]
+                     [--client-metadata-url URL] [--expire-access] [--expire-midway] [--mode auto|legacy]
+                     [--no-auth] [--v1]
 
-The same as typescript-v2.mjs, and it prints the same (without `notifications` and `session_id`). What differs:
-this client refreshes only a token that it knows to have expired, never because of a 401, so
+The same as typescript.mjs, and it prints the same (without `notifications` and `session_id`). What differs:
+this client refreshes only a token that it knows to have expired, never because of a 401, and it does not keep when
+a stored one expires; so
 
-  --expire-access   makes it believe that the stored access token has expired before its first request
-  --expire-midway   makes it believe so after the call, and calls again
-  --mode auto       probes with `server/discover` first (the client's default); legacy sends `initialize`
+  --expire-access   spoils the stored access token, and the person will have to sign in
+  --expire-midway   makes it believe after the call that its token has expired, and calls again: it refreshes
+  --mode auto       probes with `server/discover` first (the default of 2.x); legacy sends `initialize`
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 import traceback
 from argparse import ArgumentParser, Namespace
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx2
-from mcp import Client
+V1 = "--v1" in sys.argv
+V1_ENVIRONMENT = Path(__file__).resolve().parent / ".venv-v1"
+if V1 and Path(sys.prefix) != V1_ENVIRONMENT:
+    # Both versions have one name, so each has an environment of its own.
+    interpreter = str(V1_ENVIRONMENT / "bin" / "python")
+    os.execv(interpreter, [interpreter, *sys.argv])
+
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
 from person import Person
 
+if V1:
+    import httpx
+    from mcp import ClientSession
+else:
+    import httpx2 as httpx
+    from mcp import Client
+    from mcp.shared.auth import AuthorizationCodeResult
+
 # Nothing listens here: the person does not follow the last redirect.
 REDIRECT_URI = "http://localhost:39998/callback"
+SPOILT = "no-longer-valid"
 
 
 class Storage:
@@ -54,6 +72,11 @@ class Storage:
     async def set_tokens(self, tokens: OAuthToken) -> None:
         self._keep("tokens", tokens)
 
+    def spoil_access_token(self) -> None:
+        if "tokens" not in self.kept:
+            raise RuntimeError("there is no access token to spoil")
+        self.kept["tokens"]["access_token"] = SPOILT
+
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         return OAuthClientInformationFull(**self.kept["client"]) if "client" in self.kept else None
 
@@ -73,21 +96,23 @@ class Browser:
         self.authorizations += 1
         self._callback = await asyncio.to_thread(self._person.authorize, url)
 
-    async def callback(self) -> AuthorizationCodeResult:
+    async def callback(self) -> Any:
         query = {name: values[0] for name, values in parse_qs(urlsplit(self._callback).query).items()}
         if "code" not in query:
             raise RuntimeError(f"the callback carries no code: {query.get('error')}")
+        if V1:
+            return query["code"], query.get("state")
         return AuthorizationCodeResult(code=query["code"], state=query.get("state"), iss=query.get("iss"))
 
 
-class Counting(httpx2.AsyncBaseTransport):
+class Counting(httpx.AsyncBaseTransport):
     """Counts the OAuth requests that the client really makes."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
         self.counts = {"registrations": 0, "code_grants": 0, "refreshes": 0}
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread() if request.method == "POST" else b""
         self.counts["registrations"] += b'"redirect_uris"' in body
         self.counts["code_grants"] += b"grant_type=authorization_code" in body
@@ -108,7 +133,7 @@ def expire(provider: OAuthClientProvider) -> None:
 async def drive(options: Namespace) -> dict[str, Any]:
     """The whole session; returns what is to be printed."""
     person = Person(options.user, options.password)
-    storage = Storage(Path(options.state_file) if options.state_file else None)
+    storage = Storage(Path(options.state) if options.state else None)
     browser = Browser(person)
     provider = OAuthClientProvider(
         server_url=options.url,
@@ -122,10 +147,10 @@ async def drive(options: Namespace) -> dict[str, Any]:
         storage=storage,
         redirect_handler=browser.open,
         callback_handler=browser.callback,
+        client_metadata_url=options.client_metadata_url,
     )
     if options.expire_access:
-        await provider._initialize()
-        expire(provider)
+        storage.spoil_access_token()
 
     progress: list[float] = []
 
@@ -138,9 +163,14 @@ async def drive(options: Namespace) -> dict[str, Any]:
         counting = Counting(http._transport)
         http._transport = counting
         await stack.enter_async_context(http)
-        client = await stack.enter_async_context(
-            Client(streamable_http_client(options.url, http_client=http), mode=options.mode)
-        )
+        transport = streamable_http_client(options.url, http_client=http)
+        if V1:
+            read, write, _ = await stack.enter_async_context(transport)
+            client = await stack.enter_async_context(ClientSession(read, write))
+            protocol_version = (await client.initialize()).protocolVersion
+        else:
+            client = await stack.enter_async_context(Client(transport, mode=options.mode))
+            protocol_version = client.protocol_version
 
         async def call() -> Any:
             arguments = json.loads(options.args)
@@ -152,12 +182,13 @@ async def drive(options: Namespace) -> dict[str, Any]:
             expire(provider)
             result = await call()
         return {
+            "version": version("mcp"),
             "client_id": storage.kept.get("client", {}).get("client_id"),
             "tokens": storage.kept.get("tokens"),
             "tools": [tool.name for tool in tools],
             "result": result.model_dump(mode="json", exclude_none=True, by_alias=True) if result else None,
             "progress": progress,
-            "protocol_version": client.protocol_version,
+            "protocol_version": protocol_version,
             "sign_ins": person.sign_ins,
             "authorizations": browser.authorizations,
             **counting.counts,
@@ -178,9 +209,10 @@ def main() -> None:
     parser.add_argument("--password", default="")
     parser.add_argument("--tool")
     parser.add_argument("--args", default="{}")
-    parser.add_argument("--state-file")
+    parser.add_argument("--state")
+    parser.add_argument("--client-metadata-url")
     parser.add_argument("--mode", choices=["auto", "legacy"], default="auto")
-    for flag in ("--expire-access", "--expire-midway", "--no-auth"):
+    for flag in ("--expire-access", "--expire-midway", "--no-auth", "--v1"):
         parser.add_argument(flag, action="store_true")
     try:
         output = asyncio.run(drive(parser.parse_args()))
