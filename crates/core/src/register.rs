@@ -240,12 +240,21 @@ pub fn authenticate<'a>(client: Option<&'a Client>, secret: &str) -> Result<&'a 
     }
 }
 
-/// Renews a registration that is in use: at its first use, and then at most once a day.
+/// How long a registration that was renewed is not renewed again: a day, or less where it lives less than ten. It ends no
+/// earlier than its life, less this, after its last use.
+pub fn renewal_pause(life: Duration) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    DAY.min(life / 10)
+}
+
+/// Renews a registration that is in use: at its first use, and then as often as [`renewal_pause`] lets it.
 pub fn renew(policy: &Policy, client: &Client, now: Timestamp) -> Option<Change> {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    let life = policy.lifetimes.client;
     let left = now.until(client.expires_at);
-    (left.saturating_add(DAY) <= policy.lifetimes.client).then(|| {
-        let renewed = Client { renewed_at: now, expires_at: now.plus(policy.lifetimes.client), ..client.clone() };
+    let unused = client.created_at.plus(policy.lifetimes.unused_client.min(life));
+    let is_first = client.renewed_at == client.created_at && client.expires_at == unused && left < life;
+    (is_first || left.saturating_add(renewal_pause(life)) <= life).then(|| {
+        let renewed = Client { renewed_at: now, expires_at: now.plus(life), ..client.clone() };
         let key = RecordKey::Client(client.id.clone());
         Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(renewed))], ..Change::default() }
     })

@@ -17,7 +17,7 @@ use crate::{
     Service, convert, errors,
     events::{self, About},
     trace,
-    transaction::{Loaded, draw},
+    transaction::{Loaded, draw, to_its_end},
 };
 
 const INVALID_GRANT: &str = "the code or token is unknown, expired, revoked or was used already; sign in again";
@@ -49,9 +49,7 @@ impl Service {
     )]
     pub(crate) async fn do_issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
         let service = self.clone();
-        let work = async move { service.issue(sent).await };
-        let task = tokio::spawn(tracing::Instrument::in_current_span(work));
-        task.await.unwrap_or_else(|_| Err(errors::defect("the token task ended")))
+        to_its_end(async move { service.issue(sent).await }).await
     }
 
     async fn issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {

@@ -135,6 +135,28 @@ fn the_first_use_renews_a_registration_and_then_once_a_day() {
 }
 
 #[test]
+fn a_used_registration_outlives_its_grants_however_short_its_life() {
+    let day = 24 * 3600;
+    for life in [3600, day, 7 * day, 30 * day, 365 * day] {
+        let mut policy = policy();
+        policy.lifetimes.client = secs(life);
+        policy.lifetimes.unused_client = secs(life.min(7 * day));
+        let (unused, _, _) = register::register(&policy, registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+        let pause = register::renewal_pause(secs(life)).as_secs();
+        let mut client = unused;
+        // Used four times within each pause.
+        for n in 1..=200 {
+            let now = NOW.plus(secs(n * pause / 4));
+            if let Some(Change { puts, .. }) = register::renew(&policy, &client, now) {
+                let [(_, Record::Client(renewed))] = puts.as_slice() else { unreachable!("the client") };
+                client = renewed.clone();
+            }
+            assert!(now.until(client.expires_at) >= secs(life - pause), "a life of {life} s, use {n}");
+        }
+    }
+}
+
+#[test]
 fn only_methods_that_are_configured_may_be_registered() {
     use TokenEndpointAuthMethod::{ClientSecretBasic, ClientSecretPost, None};
     let strict = Policy { auth_methods: vec![ClientSecretBasic], ..policy() };

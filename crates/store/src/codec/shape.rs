@@ -140,6 +140,7 @@ shape! { RatchetShape as "Ratchet" {
     #[serde(with = "text::digests")] ahead: [Digest; 2],
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] ahead_access: Option<Digest>,
     #[serde(with = "recent")] recent: Vec<Superseded>,
+    #[serde(with = "crowded", default, skip_serializing_if = "Vec::is_empty")] crowded: Vec<(u64, Timestamp)>,
     seen: u64,
     #[serde(with = "text")] mark_key: Salt,
     #[serde(with = "spent", default, skip_serializing_if = "Option::is_none")] code: Option<SpentCode>,
@@ -190,6 +191,25 @@ mod recent {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Superseded>, D::Error> {
         Ok(Vec::<Item>::deserialize(deserializer)?.into_iter().map(|Item(value)| value).collect())
+    }
+}
+
+mod crowded {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp, text};
+
+    #[derive(Serialize, Deserialize)]
+    struct Item {
+        generation: u64,
+        #[serde(with = "text::time")]
+        at: Timestamp,
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &[(u64, Timestamp)], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|(generation, at)| Item { generation: *generation, at: *at }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u64, Timestamp)>, D::Error> {
+        Ok(Vec::<Item>::deserialize(deserializer)?.into_iter().map(|item| (item.generation, item.at)).collect())
     }
 }
 
