@@ -5,10 +5,10 @@ use crate::{Answer, Code, Finding, Step, Visit, redirected};
 pub(super) fn check(visit: &Visit) -> Vec<Finding> {
     let mut found = Vec::new();
     let good = visit.answer(Step::Authorize);
-    if let Some((observation, answer)) = good {
-        if let Some(refusal) = refused(answer) {
-            found.push(Finding::refused(Code::AuthorizeRefused, observation, answer).because(refusal.error));
-        }
+    if let Some((observation, answer)) = good
+        && let Some(refusal) = refused(answer)
+    {
+        found.push(Finding::refused(Code::AuthorizeRefused, observation, answer).because(refusal.error));
     }
     if good.is_some_and(|(_, answer)| refused(answer).is_none()) {
         for (step, code) in [

@@ -3,13 +3,7 @@
 //! The server is a mock, and here that is the point: it answers rightly, and a case spoils one answer. The rows of the
 //! matrix of faults with which real clients were measured are all here, each with the codes it must come to, and no others.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking and says why"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking and says why")]
 
 mod cases;
 mod connections;
