@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// The arrows between our crates, and no others.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("client-metadata", &[]),
     ("core", &["oauth-types"]),
+    ("doctor", &["oauth-types"]),
     ("facade", &["oauth-types", "proto"]),
     ("gate", &["oauth-types", "proto"]),
     (
@@ -13,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         &[
             "client-metadata",
             "core",
+            "doctor",
             "facade",
             "gate",
             "oauth-types",

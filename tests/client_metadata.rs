@@ -48,9 +48,9 @@ struct Content {
 }
 
 /// A site whose certificate is for `localhost`.
-struct Site {
+pub(crate) struct Site {
     content: Arc<Content>,
-    authority: PathBuf,
+    pub(crate) authority: PathBuf,
     acceptor: TlsAcceptor,
     running: Option<JoinHandle<()>>,
     _dir: tempfile::TempDir,
@@ -88,7 +88,7 @@ async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -143,7 +143,7 @@ impl Site {
         self.listen(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], self.content.port))).await.unwrap());
     }
 
-    fn client_id(&self, path: &str) -> String {
+    pub(crate) fn client_id(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.content.port)
     }
 
@@ -157,7 +157,7 @@ impl Site {
     }
 
     /// Lets its clients in, on this machine.
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let config = format!(
             "[client_metadata]\nenabled = true\ninsecure_allow_private_addresses = true\nca_file = \"{}\"\n",
             self.authority.display()

@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
+//! | `doctor` | `grantd doctor` finds nothing wrong with grantd |
 //! | `drain` | stopping under load |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
@@ -37,6 +38,7 @@ mod browser;
 mod client_metadata;
 mod clients;
 mod conformance;
+mod doctor;
 mod drain;
 mod flow;
 mod harness;

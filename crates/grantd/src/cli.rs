@@ -103,6 +103,20 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+
+    /// Look at a running deployment as MCP clients do, and say what would break which client
+    #[command(
+        long_about = "Look at a running deployment as MCP clients do, and say what would break which client.\n\n\
+            Asks for the metadata, registers a client (and deletes it again where that is offered), and tries the endpoints \
+            with good and bad requests: some forty, one after the other. The deployment need not be a grantd. Every finding \
+            has a code, which docs/doctor.md explains.",
+        after_long_help = "Examples:\n  \
+            grantd doctor https://mcp.example.com/mcp\n  \
+            grantd doctor https://mcp.example.com/mcp --sign-in\n  \
+            grantd doctor https://mcp.example.com/mcp --json | jq -r '.findings[].code'\n\n\
+            Exit codes: 0 nothing breaks a client (there may be warnings), 1 something does, 64 the command line must change."
+    )]
+    Doctor(Doctor),
 }
 
 /// Where the configuration comes from, and the keys that most people set.
@@ -290,6 +304,31 @@ pub(crate) struct Backup {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// `grantd doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[arg(
+        value_name = "URL",
+        help = "The MCP endpoint, as one would type it into a client, such as https://mcp.example.com/mcp"
+    )]
+    pub(crate) url: String,
+    /// Go on through sign-in, tokens, refresh and revocation: prints an address to open in a browser on this machine
+    #[arg(long)]
+    pub(crate) sign_in: bool,
+    /// Write the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many seconds one request may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) timeout: u64,
+    /// Certificate authorities to believe, beside the usual ones and those of this machine (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The client metadata document to try where those are let in [default: that of Claude Code]
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_document: Option<String>,
 }
 
 /// `grantd config`.

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod facade;
 pub(crate) mod grant;
 pub(crate) mod serve;
