@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
 //! | `doctor` | `grantd doctor` finds nothing wrong with grantd |
+//! | `balance` | several token services: one dies or drains |
 //! | `drain` | stopping under load |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
@@ -15,6 +16,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
+//! | `operations` | probes and the steps of stopping, in every role |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
@@ -33,6 +35,7 @@
 mod architecture;
 mod attack;
 mod bad_input;
+mod balance;
 mod binary;
 mod browser;
 mod client_metadata;
@@ -44,6 +47,7 @@ mod flow;
 mod harness;
 mod lifecycle;
 mod management;
+mod operations;
 mod outage;
 mod partition;
 mod redis;
