@@ -193,6 +193,19 @@ class Module(unittest.TestCase):
             said = good(GRANTD, "config", "check", "--config", file, env=key)
             self.assertIn('public_url = "https://mcp.example.com', said)
 
+    def test_a_start_shows_grantd_its_credentials(self) -> None:
+        script = (HERE / "expected/distributed/grantd-facade-start").read_text()
+        script, replaced = re.subn(r"(?m)^exec /nix/store/\S+/bin/grantd facade$", "exec printenv GRANTD_SERVICE_KEY", script)
+        self.assertEqual(replaced, 1)
+        with tempfile.TemporaryDirectory() as folder:
+            key = Path(folder) / "GRANTD_SERVICE_KEY"
+            key.write_text("it's a \"key\" with $HOME and `spaces` in it\n")
+            environment = {"CREDENTIALS_DIRECTORY": folder}
+            self.assertEqual(good("bash", "-c", script, env=environment), key.read_text())
+            key.unlink()
+            # Without its credential it does not start.
+            self.assertNotEqual(run("bash", "-c", script, env=environment).returncode, 0)
+
     def test_systemd_understands_the_units_and_finds_them_closed(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in EXAMPLES:
