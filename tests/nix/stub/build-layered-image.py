@@ -1,5 +1,6 @@
 """Writes a docker-archive as nixpkgs' dockerTools does: each of the contents is a layer below /nix/store, and one more
-layer links to them from /, together with what fakeRootCommands make. Wants `fakeroot`, as nixpkgs does."""
+layer links to them from /, together with what fakeRootCommands make. nixpkgs runs those under a fakeroot that is patched for
+Nix's sandbox, where no other user exists; here `chown` only notes whom a file is to belong to."""
 
 import gzip
 import hashlib
@@ -13,25 +14,26 @@ from pathlib import Path
 EPOCH = 1
 
 
-def tar_of(paths: list[Path]) -> bytes:
-    """The store paths as a layer: owned by root, in order, without a date."""
+CHOWN = """chown() { printf '%s %s\\n' "$1" "$2" >>../owners; }
+"""
+
+
+def tar_of(root: Path, tops: list[str], owners: dict[str, tuple[int, int]]) -> bytes:
+    """What lies at `tops` below `root`, as a layer: in order, without dates, root's unless somebody else owns it."""
+    paths = [path for top in tops for path in (root / top, *sorted((root / top).rglob("*")))]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for folder in ("nix", "nix/store"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, EPOCH
-            tar.addfile(entry)
         for path in paths:
-            for each in sorted([path, *path.rglob("*")]):
-                entry = tar.gettarinfo(each, arcname=str(each).lstrip("/"))
-                entry.uid = entry.gid = 0
-                entry.uname = entry.gname = ""
-                entry.mtime = EPOCH
-                if entry.isfile():
-                    with each.open("rb") as file:
-                        tar.addfile(entry, file)
-                else:
-                    tar.addfile(entry)
+            name = str(path.relative_to(root))
+            entry = tar.gettarinfo(path, arcname=name)
+            entry.uid, entry.gid = owners.get(name, (0, 0))
+            entry.uname = entry.gname = ""
+            entry.mtime = EPOCH
+            if entry.isfile():
+                with path.open("rb") as file:
+                    tar.addfile(entry, file)
+            else:
+                tar.addfile(entry)
     return buffer.getvalue()
 
 
@@ -50,14 +52,18 @@ def customisation(contents: list[Path]) -> bytes:
     root = Path("root")
     root.mkdir()
     link(contents, root)
-    script = f"{os.environ['fakeRootCommands']}\ntar --sort=name --numeric-owner --mtime=@{EPOCH} -cf ../custom.tar ."
-    subprocess.run(["fakeroot", "/bin/sh", "-euc", script], cwd=root, check=True)
-    return Path("custom.tar").read_bytes()
+    subprocess.run(["/bin/sh", "-euc", CHOWN + os.environ["fakeRootCommands"]], cwd=root, check=True)
+    owners = {}
+    for line in Path("owners").read_text().splitlines():
+        ids, path = line.split(" ", 1)
+        uid, gid = ids.split(":")
+        owners[os.path.normpath(path)] = (int(uid), int(gid))
+    return tar_of(root, sorted(path.name for path in root.iterdir()), owners)
 
 
 def main() -> None:
     contents = [Path(path) for path in os.environ["contents"].split()]
-    layers = [tar_of([path]) for path in contents] + [customisation(contents)]
+    layers = [tar_of(Path("/"), [str(path)[1:]], {}) for path in contents] + [customisation(contents)]
     digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
     image = json.loads(os.environ["image"])
     image["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]}
