@@ -40,7 +40,8 @@ in
 
   # From scratch there is no loader: a binary that asks for one would not start.
   static = pkgs.runCommand "grantd-static" { nativeBuildInputs = [ pkgs.binutils ]; } ''
-    if readelf --program-headers ${grantd}/bin/grantd | grep INTERP; then exit 1; fi
+    headers=$(readelf --program-headers ${grantd}/bin/grantd)
+    case $headers in *INTERP*) exit 1 ;; esac
     ${grantd}/bin/grantd --version > $out
   '';
 
