@@ -110,7 +110,8 @@ fn what_holds_an_invariant_exists() {
                 assert!(path.exists(), "{name} is not there, but should hold: {row}");
                 source = read_all(&path);
             } else {
-                assert!(source.contains(&format!("fn {name}(")), "there is no test {name}, but it should hold: {row}");
+                let there = ["fn", "def"].iter().any(|word| source.contains(&format!("{word} {name}(")));
+                assert!(there, "there is no test {name}, but it should hold: {row}");
             }
         }
     }
