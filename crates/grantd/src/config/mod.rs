@@ -27,6 +27,7 @@ mod log;
 mod problems;
 mod resources;
 mod rules;
+pub(crate) mod secret_files;
 mod sign_in;
 mod store;
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tokens;
 mod values;
 
 pub(crate) use self::{
-    environment::Variables,
+    environment::{OWNER_PASSWORD, Variables},
     load::{Flag, Input, load},
     problems::ConfigError,
     resources::{Resource, Scopes},
