@@ -17,6 +17,7 @@
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
+//! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
 //! | `browser` | a real Chromium |
 
@@ -34,6 +35,7 @@ mod attack;
 mod bad_input;
 mod binary;
 mod browser;
+mod callers;
 mod client_metadata;
 mod clients;
 mod conformance;
