@@ -16,6 +16,7 @@
 //! | `binary` | command line, configuration, start and stop |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
+//! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
@@ -46,6 +47,7 @@ mod lifecycle;
 mod management;
 mod outage;
 mod partition;
+mod proxies;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
