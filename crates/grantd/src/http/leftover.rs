@@ -86,7 +86,6 @@ async fn throw_away(body: Body) {
 
 #[cfg(test)]
 mod tests {
-
     use axum::{Router, http::StatusCode, middleware::from_fn, routing::post};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
