@@ -17,6 +17,7 @@
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
+//! | `units` | the units of systemd |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
@@ -57,5 +58,6 @@ mod requirements;
 mod resources;
 mod telemetry;
 mod tls;
+mod units;
 mod upstreams;
 mod web_client;
