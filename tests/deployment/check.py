@@ -1,8 +1,11 @@
 """Runs what the deployment files describe, with podman, and sends real clients through it.
 
-    python tests/deployment/check.py [compose] [--keep-images FOLDER]
+    python tests/deployment/check.py [compose] [chart] [--keep-images FOLDER]
 
 `compose`: compose.yaml in both of its shapes. Containers, arguments, environment, mounts, users and limits are taken from the file.
+`chart`: the chart in its shape `distributed` with the Valkey it brings, rendered by Helm: two facades, two token services, one Valkey.
+An ingress (nginx) is in front of the facades that are ready. One of each is killed under load.
+
 Wants root, podman, runc, netavark, aardvark-dns and buildah, and the Redis of this machine.
 """
 
@@ -11,6 +14,7 @@ import ipaddress
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +23,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
+import chart
 import compose
 from containers import Container, Deployment
 from engine import Engine
@@ -169,9 +176,116 @@ def compose_with_valkey(storage: Storage) -> None:
             assert "a-pass_word-of-the-test" not in engine.logs(grantd) + engine.logs(valkey)
 
 
+def rendered(values: dict) -> list[dict]:
+    """What Helm makes of the chart with these values; tests/chart has the engine, and its packages."""
+    folder = TESTS / "chart"
+    program = (
+        "import json, sys; from engine import Helm\n"
+        "helm = Helm(); print(helm.install(json.load(sys.stdin), release='acme').text); helm.close()"
+    )
+    done = subprocess.run(
+        [str(folder / ".venv/bin/python"), "-c", program], cwd=folder, input=json.dumps(values), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
+
+
+class Ingress:
+    """nginx in front of the replicas that are ready, which it learns as an ingress controller does."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._file = folder / "nginx.conf"
+        self._folder, self._port = folder, port
+        self._process: subprocess.Popen | None = None
+
+    def to(self, addresses: list[str]) -> None:
+        """Sends requests to these from now on; those under way go on where they are."""
+        servers = " ".join(f"server {address}:8080 max_fails=0;" for address in addresses)
+        folders = " ".join(f"{kind}_temp_path {self._folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        self._file.write_text(
+            f"user root; daemon off; pid {self._folder}/nginx.pid; error_log stderr crit; events {{}}\n"
+            f"http {{ access_log off; {folders} upstream facades {{ {servers} }}\n"
+            f"server {{ listen 127.0.0.1:{self._port}; location / {{ proxy_pass http://facades; proxy_buffering off;"
+            # Only a connection that was never made is tried at the other one: nothing is sent twice.
+            " proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $host; proxy_connect_timeout 1s;"
+            " proxy_set_header X-Forwarded-For $remote_addr; } } }\n"
+        )
+        if self._process:
+            self._process.send_signal(signal.SIGHUP)
+        else:
+            self._process = subprocess.Popen(["nginx", "-e", "stderr", "-c", str(self._file)], stdin=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+
+
+def chart_distributed(storage: Storage) -> None:
+    say("== the chart, distributed with Valkey")
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o711)
+        upstream = stack.enter_context(contextlib.closing(Upstream()))
+        ingress = stack.enter_context(contextlib.closing(Ingress(folder, port)))
+        issuer = f"http://localhost:{port}"
+        objects = rendered({
+            "mode": "distributed",
+            "publicUrl": issuer,
+            "upstream": f"http://mcp-server:{upstream.port}/mcp",
+            "valkey": {"enabled": True},
+            "tls": {"insecurePlaintext": True},
+        })
+        manifests = chart.Manifests(objects, folder / "files")
+        (folder / "files").mkdir()
+        deployment = manifests.deployment()
+        roles = {role: deployment.role(f"acme-grantd-{role}") for role in ("facade", "token-service", "valkey")}
+        assert [len(it) for it in roles.values()] == [2, 2, 1], [it.name for it in deployment.containers]
+        [valkey] = roles["valkey"]
+        # Another service of the cluster, by its name.
+        for facade in roles["facade"]:
+            facade.hosts = ["mcp-server:host-gateway"]
+        # The person's password is the one that the chart made up.
+        owner = manifests.data("Secret", "acme-grantd-owner")["owner-password"].decode()
+        storage.valkey(valkey.image)
+        with running(storage, deployment) as engine:
+            upstream.listen_at(engine.gateway)
+            for container in deployment.containers:
+                confined(engine, container)
+                assert container.live and engine.asks(container, container.live), f"{container.name} is not live"
+            ingress.to([engine.address(facade) for facade in roles["facade"]])
+            with Load(issuer, password=owner) as load:
+                load.until_all_work(RECOVERY_SECONDS)
+                first, second = roles["facade"]
+                # Killed: the other one serves, and what has come back is used again.
+                engine.kill(first)
+                ingress.to([engine.address(second)])
+                say(f"   a facade killed: everybody works again after {load.until_all_work(RECOVERY_SECONDS):.1f} s")
+                engine.restart(first)
+                engine.until_well(first)
+                ingress.to([engine.address(first), engine.address(second)])
+                first, second = roles["token-service"]
+                engine.kill(first)
+                say(f"   a token service killed: everybody works again after {load.until_all_work(RECOVERY_SECONDS):.1f} s")
+                engine.restart(first)
+                engine.until_well(first)
+                # The other one goes, too: so the facades must have found the first again, under whatever address.
+                engine.kill(second)
+                say(f"   the other one killed: everybody works again after {load.until_all_work(RECOVERY_SECONDS):.1f} s")
+                engine.restart(second)
+                engine.until_well(second)
+                killed(engine, load, valkey)
+            say(f"   {load.told()}")
+            # Told to stop, each ends in order, within its time.
+            for container in roles["facade"] + roles["token-service"]:
+                begun = time.monotonic()
+                assert engine.stop(container) == 0, engine.logs(container)
+                say(f"   {container.name} stopped after {time.monotonic() - begun:.1f} s of {container.stop_seconds}")
+
+
 def main() -> None:
     parser = ArgumentParser()
-    parser.add_argument("what", nargs="*", choices=["compose"], default=["compose"])
+    parser.add_argument("what", nargs="*", choices=["compose", "chart"], default=["compose"])
     parser.add_argument("--keep-images", type=Path, help="a folder for images, to be used again")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -183,6 +297,8 @@ def main() -> None:
             if what == "compose":
                 compose_embedded(storage)
                 compose_with_valkey(storage)
+            else:
+                chart_distributed(storage)
     say("== all passed")
 
 

@@ -107,7 +107,7 @@ class Client:
         finally:
             connection.close()
 
-    def sign_in(self) -> None:
+    def sign_in(self, password: str = PASSWORD) -> None:
         """The person signs in and agrees, and the code becomes tokens."""
         verifier = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -115,7 +115,7 @@ class Client:
             "response_type": "code", "client_id": self.id, "redirect_uri": CALLBACK, "state": "s", "code_challenge": challenge,
             "code_challenge_method": "S256",
         }  # fmt: skip
-        location = Person("owner", PASSWORD).authorize(f"{self.issuer}/oauth/authorize?{urlencode(query)}")
+        location = Person("owner", password).authorize(f"{self.issuer}/oauth/authorize?{urlencode(query)}")
         code = parse_qs(urlsplit(location).query)["code"][0]
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": verifier}
         status, body = self._token(form)
@@ -170,10 +170,10 @@ class Client:
 class Load:
     """Several clients that call and refresh until they are told to stop."""
 
-    def __init__(self, issuer: str, count: int = 4) -> None:
+    def __init__(self, issuer: str, count: int = 4, password: str = PASSWORD) -> None:
         self.clients = [Client(issuer) for _ in range(count)]
         for client in self.clients:
-            client.sign_in()
+            client.sign_in(password)
         self._stop = threading.Event()
         self.failures: list[Exception] = []
         self._threads = [threading.Thread(target=self._work, args=(client,)) for client in self.clients]
