@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
+//! | `balance` | several token services: one dies or drains |
 //! | `drain` | stopping under load |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
@@ -14,6 +15,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
+//! | `operations` | probes and the steps of stopping, in every role |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
@@ -35,6 +37,7 @@
 mod architecture;
 mod attack;
 mod bad_input;
+mod balance;
 mod binary;
 mod browser;
 mod callers;
@@ -46,6 +49,7 @@ mod flow;
 mod harness;
 mod lifecycle;
 mod management;
+mod operations;
 mod outage;
 mod partition;
 mod proxies;

@@ -75,9 +75,14 @@ impl Process {
 
     /// Waits until its output holds `text`.
     pub(crate) async fn until_output(&mut self, text: &str) {
+        self.until_output_times(text, 1).await;
+    }
+
+    /// Waits until its output holds `text` so many times.
+    pub(crate) async fn until_output_times(&mut self, text: &str, times: usize) {
         let output = self.output.clone();
-        self.until(&format!("output {text:?}"), || {
-            let found = output.lock().unwrap().contains(text);
+        self.until(&format!("output {text:?} ({times} times)"), || {
+            let found = output.lock().unwrap().matches(text).count() >= times;
             async move { found }
         })
         .await;

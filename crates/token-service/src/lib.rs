@@ -56,6 +56,9 @@ pub use owner::{OWNER, OwnerOutcome};
 
 use passwords::Passwords;
 
+/// The names whose status `grpc.health.v1` knows: the server, and both services.
+const HEALTH: [&str; 3] = ["", "grantd.v1.TokenService", "grantd.v1.IdentityService"];
+
 /// What the service needs beside its store.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
@@ -83,6 +86,8 @@ struct Inner {
     is_guarded: AtomicBool,
     /// Bounds the writes behind answers; what finds no place is left to the next use.
     background: Arc<tokio::sync::Semaphore>,
+    /// Health says NOT_SERVING from then on.
+    retiring: CancellationToken,
     closing: CancellationToken,
 }
 
@@ -104,6 +109,7 @@ impl Service {
             recent: recommit::Recent::default(),
             is_guarded: AtomicBool::new(false),
             background: Arc::new(tokio::sync::Semaphore::new(64)),
+            retiring: CancellationToken::new(),
             closing: CancellationToken::new(),
         }))
     }
@@ -115,24 +121,31 @@ impl Service {
         if !self.0.is_guarded.swap(true, Ordering::AcqRel) {
             tokio::spawn(self.clone().recommit_after_gaps());
         }
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let (mut reporter, health) = tonic_health::server::health_reporter();
         let service = self.clone();
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(2));
             loop {
                 tokio::select! {
-                    () = service.0.closing.cancelled() => break,
+                    () = service.0.retiring.cancelled() => break,
                     _ = every.tick() => {}
                 }
                 let status = match service.ready().await {
                     Ok(()) => tonic_health::ServingStatus::Serving,
                     Err(_) => tonic_health::ServingStatus::NotServing,
                 };
-                reporter.set_service_status("", status).await;
-                reporter.set_service_status("grantd.v1.TokenService", status).await;
-                reporter.set_service_status("grantd.v1.IdentityService", status).await;
+                for name in HEALTH {
+                    reporter.set_service_status(name, status).await;
+                }
             }
-            reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            for name in HEALTH {
+                reporter.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+            }
+            service.0.closing.cancelled().await;
+            // Ends the streams of those who watch the status: they would keep their connections open.
+            for name in HEALTH {
+                reporter.clear_service_status(name).await;
+            }
         });
 
         let mut routes = Routes::builder();
@@ -159,8 +172,14 @@ impl Service {
         self.0.store.ping().await.map(|_| ())
     }
 
+    /// From now on `grpc.health.v1` says NOT_SERVING, so that callers go elsewhere. Everything is served as before.
+    pub fn retire(&self) {
+        self.0.retiring.cancel();
+    }
+
     /// Ends what would otherwise run on: the streams of watchers, and the health task. Calls in flight are finished.
     pub fn close(&self) {
+        self.0.retiring.cancel();
         self.0.closing.cancel();
     }
 

@@ -162,6 +162,11 @@ fn errors_name_the_place_and_the_way_out() {
             "[facade]\ntrusted_redirect_hosts = [\"https://a.example\"]",
             "facade.trusted_redirect_hosts[0]: write a host name",
         ),
+        ("[operations]\nlisten = \"9090\"", "operations.listen: write an IP address and a port"),
+        ("[operations]\nlisten = \"127.0.0.1:8080\"", "operations.listen: 127.0.0.1:8080 is taken by listen"),
+        ("[shutdown]\ndelay = \"6m\"", "shutdown.delay: it must be at most 5m"),
+        ("[shutdown]\ndeadline = \"0s\"", "shutdown.deadline: it must be between 1s and 1h"),
+        ("[token_service]\nurl = 1", "token_service.url: write a text in quotes, or several in an array"),
         ("[log]\nformat = \"xml\"", "log.format: a log format is one of"),
         ("[[resource]]\npaths = [\"mcp\"]", "resource[0].paths: \"mcp\": a path starts with a slash"),
         ("[[resource]]\npaths = [\"/oauth/x\"]", "this path is grantd's own"),
@@ -266,6 +271,33 @@ fn unsafe_listeners_are_refused_with_the_reason() {
             "in the clear",
         ),
         (String::new(), Purpose::Serve, "where is your MCP server?"),
+        (
+            "upstream = \"http://a/\"\n[token_service]\nurl = []".to_owned(),
+            Purpose::Facade,
+            "token_service.url: name at least one token service",
+        ),
+        (
+            "upstream = \"http://a/\"\n[token_service]\nurl = [\"http://127.0.0.1:1\", \"https://127.0.0.1:2\"]"
+                .to_owned(),
+            Purpose::Facade,
+            "all of them are https://, or none",
+        ),
+        (
+            "upstream = \"http://a/\"\n[token_service]\nurl = [\"http://127.0.0.1:1\", \"http://b.example:2\"]"
+                .to_owned(),
+            Purpose::Facade,
+            "in the clear",
+        ),
+        (
+            "upstream = \"http://a/\"\n[token_service]\nurl = \"http://127.0.0.1:1/grpc\"".to_owned(),
+            Purpose::Facade,
+            "write scheme, host and port only",
+        ),
+        (
+            format!("[operations]\nlisten = \"127.0.0.1:8081\"\n{key}"),
+            Purpose::TokenService,
+            "operations.listen: 127.0.0.1:8081 is taken by token_service.listen",
+        ),
         (format!("{key}{key}"), Purpose::TokenService, "two callers have the same key"),
         (format!("[token_service.tls]\ncert_file = \"a\"\n{key}"), Purpose::TokenService, "go together"),
         (
@@ -286,6 +318,10 @@ fn unsafe_listeners_are_refused_with_the_reason() {
     }
     let allowed = format!("[token_service]\nlisten = \"0.0.0.0:8081\"\ninsecure_plaintext = true\n{key}");
     read(&allowed, &[], &[], Purpose::TokenService).unwrap();
+    let several = "[token_service]\nurl = [\"http://127.0.0.1:1\", \"http://[::1]:2\"]\n";
+    let flags = [("--upstream", "upstream", "http://127.0.0.1:3000/mcp")];
+    let config = read(several, &[("GRANTD_SERVICE_KEY", &"k".repeat(40))], &flags, Purpose::Facade).unwrap();
+    assert_eq!(config.token_service.url.0, ["http://127.0.0.1:1", "http://[::1]:2"]);
     let with_tls = "[token_service]\nlisten = \"0.0.0.0:8081\"\n\
         tls = { cert_file = \"a\", key_file = \"b\", ca_file = \"c\" }\n\
         [[token_service.caller]]\nname = \"a\"\ncertificate = \"a.example\"";

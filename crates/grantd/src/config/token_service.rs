@@ -13,7 +13,7 @@ use super::{
     Purpose,
     load::Sources,
     problems::Problems,
-    values::{self, Secret},
+    values::{self, Secret, Texts},
 };
 use crate::rpc::tls::Files;
 
@@ -24,8 +24,8 @@ pub(crate) struct TokenService {
     /// `grantd token-service`: where gRPC is served.
     #[serde(with = "values::address")]
     pub(crate) listen: SocketAddr,
-    /// `grantd facade`: where the token service is.
-    pub(crate) url: String,
+    /// `grantd facade`: where the token service is, or each of several.
+    pub(crate) url: Texts,
     /// `grantd facade`: the key it shows.
     pub(crate) key: Option<Secret>,
     /// A file that holds `key`.
@@ -96,7 +96,7 @@ impl Default for TokenService {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8081),
-            url: "http://127.0.0.1:8081".to_owned(),
+            url: Texts(vec!["http://127.0.0.1:8081".to_owned()]),
             key: None,
             key_file: None,
             tls: Tls::default(),
@@ -184,8 +184,9 @@ impl TokenService {
     }
 
     fn check_client(&self, problems: &mut Problems) {
+        let is_tls = self.url.0.iter().all(|url| url.starts_with("https://"));
         match &self.key {
-            None if self.url.starts_with("https://") && self.tls.cert_file.is_some() => {}
+            None if is_tls && self.tls.cert_file.is_some() => {}
             None => problems.add(
                 "token_service.key",
                 "set GRANTD_SERVICE_KEY to the key that the token service knows, or token_service.tls to a certificate that it knows",
@@ -196,10 +197,29 @@ impl TokenService {
                 format!("a service key has at least {KEY_LENGTH} printable ASCII characters; {MAKE_A_KEY}"),
             ),
         }
-        let url = match url::Url::parse(&self.url) {
+        problems.require(
+            !self.url.0.is_empty(),
+            "token_service.url",
+            "name at least one token service, such as http://127.0.0.1:8081",
+        );
+        problems.require(
+            is_tls || self.url.0.iter().all(|url| !url.starts_with("https://")),
+            "token_service.url",
+            "all of them are https://, or none: the same keys and tokens go to each",
+        );
+        self.url.0.iter().for_each(|url| self.check_url(url, problems));
+    }
+
+    fn check_url(&self, url: &str, problems: &mut Problems) {
+        let url = match url::Url::parse(url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => url,
             _ => return problems.add("token_service.url", "write a URL such as http://127.0.0.1:8081"),
         };
+        problems.require(
+            url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none(),
+            "token_service.url",
+            "write scheme, host and port only, such as http://127.0.0.1:8081: gRPC has paths of its own",
+        );
         let loopback = match url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
