@@ -19,7 +19,10 @@
 //! | `operations` | probes and the steps of stopping, in every role |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
+//! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
+//! | `units` | the units of systemd |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
+//! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
 //! | `browser` | a real Chromium |
 
@@ -38,6 +41,7 @@ mod bad_input;
 mod balance;
 mod binary;
 mod browser;
+mod callers;
 mod client_metadata;
 mod clients;
 mod conformance;
@@ -50,6 +54,7 @@ mod management;
 mod operations;
 mod outage;
 mod partition;
+mod proxies;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
@@ -59,5 +64,6 @@ mod requirements;
 mod resources;
 mod telemetry;
 mod tls;
+mod units;
 mod upstreams;
 mod web_client;

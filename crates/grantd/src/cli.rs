@@ -100,6 +100,15 @@ pub(crate) enum Command {
             the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.")]
     Backup(Backup),
 
+    /// Ask a running grantd whether it is well
+    #[command(
+        long_about = "Asks a running grantd whether it is well: exits 0 when the URL answers with success, 1 otherwise.\n\n\
+            For healthchecks of containers, as the image holds no other program. /healthz says that the process turns, \
+            /readyz that it reaches its store.",
+        after_long_help = "Example:\n  grantd health http://127.0.0.1:8080/readyz"
+    )]
+    Health(Health),
+
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -329,6 +338,16 @@ pub(crate) struct Doctor {
     /// The client metadata document to try where those are let in [default: that of Claude Code]
     #[arg(long, value_name = "URL")]
     pub(crate) client_document: Option<String>,
+}
+
+/// `grantd health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    #[arg(help = "What to ask, such as http://127.0.0.1:8080/readyz")]
+    pub(crate) url: String,
+    /// How many seconds the answer may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) timeout: u64,
 }
 
 /// `grantd config`.

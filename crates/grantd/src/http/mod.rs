@@ -6,6 +6,7 @@ mod address;
 mod address_properties;
 pub(crate) mod app;
 pub(crate) mod flow;
+pub(crate) mod leftover;
 pub(crate) mod operations;
 pub(crate) mod probes;
 pub(crate) mod server;
