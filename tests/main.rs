@@ -18,6 +18,7 @@
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `clients` | real MCP clients that others wrote |
+//! | `products` | products that cannot be driven from here: their requests, replayed |
 //! | `browser` | a real Chromium |
 
 #![expect(
@@ -44,6 +45,7 @@ mod lifecycle;
 mod management;
 mod outage;
 mod partition;
+mod products;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]

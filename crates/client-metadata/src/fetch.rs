@@ -80,9 +80,10 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether asking again may help; otherwise the client's makers must act.
+    /// Whether asking again may help; otherwise the client's makers must act. A site that is overloaded or broken is as good as
+    /// away; one that answers 403 or 404 has nothing for us.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TooMany)
+        matches!(self, Self::Unreachable(_) | Self::TooMany | Self::Status(408 | 429 | 500..=599))
     }
 }
 
