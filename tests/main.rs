@@ -18,6 +18,7 @@
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `clients` | real MCP clients that others wrote |
+//! | `client_assertions`, `client_metadata` | clients with a metadata document |
 //! | `products` | products that cannot be driven from here: their requests, replayed |
 //! | `browser` | a real Chromium |
 
@@ -35,6 +36,7 @@ mod attack;
 mod bad_input;
 mod binary;
 mod browser;
+mod client_assertions;
 mod client_metadata;
 mod clients;
 mod conformance;

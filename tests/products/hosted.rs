@@ -1,7 +1,10 @@
 //! Products that ask from a server of their makers, with an https callback.
 
 use super::*;
-use crate::{binary::ran, harness::client::pair};
+use crate::{
+    binary::ran,
+    harness::{Signer, client::pair, signer::ASSERTION_TYPE},
+};
 
 const CLAUDE: &str = "https://claude.ai/api/mcp/auth_callback";
 const STABLE_CHATGPT: &str = "https://chatgpt.com/connector_platform_oauth_redirect";
@@ -149,8 +152,48 @@ async fn chatgpt_with_its_document_and_no_key() {
     }
 }
 
+/// Measured: with its key it signs with RS256, for the token endpoint, with its client id in the body; a new assertion for
+/// each request.
+#[tokio::test]
+async fn chatgpt_with_its_document_and_its_key() {
+    let world = World::with_documents().await;
+    let (challenge, found) = world.find().await;
+    let methods = found.server["token_endpoint_auth_methods_supported"].as_array().unwrap();
+    let algorithms = found.server["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap();
+    assert!(methods.contains(&json!("private_key_jwt")) && algorithms.contains(&json!("RS256")), "{methods:?}");
+    let key = Signer::rs256("openai-1");
+    world.publish("/oauth/jwks.json", json!({"keys": [key.jwk()]}));
+    let document = chatgpt_document(STABLE_CHATGPT, &world.site_url("/oauth/jwks.json"));
+    let client = world.documented(&found, world.publish("/oauth/client.json", document));
+    let parameters = [
+        ("redirect_uri", STABLE_CHATGPT),
+        ("state", "oauth_s_1"),
+        ("scope", challenge.scope.as_str()),
+        ("resource", &world.url()),
+    ];
+    let code = world.authorize(&found, &client, &parameters).await;
+    let assertion = || key.assertion(&client.id, found.server["token_endpoint"].as_str().unwrap());
+    let (signed, resource) = ([assertion(), assertion()], world.url());
+    let [first, second] = signed.each_ref().map(|assertion| {
+        [
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion.as_str()),
+            ("resource", resource.as_str()),
+        ]
+    });
+    let more = [&first[..], &[("redirect_uri", STABLE_CHATGPT)]].concat();
+    let held = world.exchange(&found, &client, Auth::Public, &code, &more).await;
+    world.call(&client, &held).await;
+    let next = world.refresh(&found, &client, Auth::Public, &held, &second).await;
+    world.call(&client, &next).await;
+    // A bad one is not made good by what the document permits.
+    let form = [("grant_type", "refresh_token"), ("refresh_token", next.refresh.as_str())];
+    let used = world.token(&found, &client, Auth::Public, &[&form[..], &second].concat()).await;
+    refused(used, reqwest::StatusCode::UNAUTHORIZED, "invalid_client").await;
+}
+
 /// As it is published.
-pub(super) fn chatgpt_document(callback: &str, jwks_uri: &str) -> Value {
+fn chatgpt_document(callback: &str, jwks_uri: &str) -> Value {
     json!({
         "client_uri": "https://chatgpt.com/", "redirect_uris": [callback],
         "token_endpoint_auth_method": "private_key_jwt",

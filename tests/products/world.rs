@@ -106,6 +106,11 @@ impl World {
         id
     }
 
+    /// The URL of something that is published.
+    pub(super) fn site_url(&self, path: &str) -> String {
+        self.site.url(path)
+    }
+
     /// The URL that a person configures.
     pub(super) fn url(&self) -> String {
         self.deployment.resource()
