@@ -25,7 +25,7 @@
 mod baseline;
 mod bearer;
 #[path = "../tests/harness/mod.rs"]
-#[expect(dead_code, reason = "the harness of the tests; not all of it is needed here")]
+#[expect(dead_code, unused_imports, reason = "the harness of the tests; not all of it is needed here")]
 mod harness;
 mod load;
 mod size;

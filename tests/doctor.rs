@@ -11,7 +11,7 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    client_metadata::Site,
+    client_metadata::ClientSite,
     harness::{Client, Deployment, Options, PASSWORD, Process, client::param, http, programs::Upstream},
     telemetry::{Collector, exporting},
 };
@@ -70,7 +70,7 @@ async fn looked(args: &[&str]) -> Outcome {
 async fn agrees(url: Url) {
     let base = url.as_str().split("/oauth/").next().unwrap().to_owned();
     let client = Client { base, id: String::new(), secret: None, registration: String::new(), http: http() };
-    let signed_in = client.sign_in_at(&url, "owner", PASSWORD).await;
+    let signed_in = client.sign_in_at(url.as_str(), "owner", PASSWORD).await;
     let page = client.consent_page_after(signed_in).await;
     let approved = client.follow(&page, &page.approve).await;
     let location = approved.headers()["location"].to_str().unwrap().to_owned();
@@ -127,14 +127,14 @@ async fn nothing_is_wrong_with_grantd_when_somebody_signs_in() {
 
 #[tokio::test]
 async fn metadata_documents_are_tried_where_they_are_let_in() {
-    let site = Site::start().await;
+    let site = ClientSite::start().await;
     let options = site.options();
     Deployment::each(options, async |deployment| {
-        let document = site.client_id("/client.json");
+        let document = site.site.url("/client.json");
         let resource = deployment.resource();
         looked(&[&resource, "--json", "--client-document", &document]).await.is_clean();
         // One that cannot be had is a fault of the deployment, as far as a client can see.
-        let missing = site.client_id("/missing");
+        let missing = site.site.url("/missing");
         let outcome = looked(&[&resource, "--json", "--client-document", &missing]).await;
         assert_eq!(outcome.report()["findings"][0]["code"], "authorize_document_refused");
         assert_eq!(outcome.code, 1);
@@ -223,15 +223,15 @@ async fn an_interrupted_run_deletes_its_registration() {
 /// Over TLS, with an authority of one's own.
 #[tokio::test]
 async fn an_authority_of_ones_own_is_believed() {
-    let site = Site::start().await;
-    let url = site.client_id("/client.json");
+    let site = ClientSite::start().await;
+    let url = site.site.url("/client.json");
     let codes = async |args: &[&str]| {
         let report = looked(args).await.report();
         let codes = report["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap().to_owned());
         codes.collect::<Vec<_>>()
     };
     assert_eq!(codes(&[&url, "--json"]).await, ["tls_failed"]);
-    let authority = site.authority.to_str().unwrap();
+    let authority = site.site.authority.to_str().unwrap();
     // It answers everybody: no token is wanted there.
     assert!(codes(&[&url, "--json", "--ca-file", authority]).await.contains(&"open_server".to_owned()));
 }

@@ -24,6 +24,8 @@
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
 //! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
+//! | `client_assertions`, `client_metadata` | clients with a metadata document |
+//! | `products` | products that cannot be driven from here: their requests, replayed |
 //! | `browser` | a real Chromium |
 
 #![expect(
@@ -42,6 +44,7 @@ mod balance;
 mod binary;
 mod browser;
 mod callers;
+mod client_assertions;
 mod client_metadata;
 mod clients;
 mod conformance;
@@ -54,6 +57,7 @@ mod management;
 mod operations;
 mod outage;
 mod partition;
+mod products;
 mod proxies;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.

@@ -119,13 +119,12 @@ impl Client {
 
     /// Signs in on the form of an authorization request; gives the cookie and where the browser is sent.
     pub(crate) async fn sign_in(&self, query: &str, username: &str, password: &str) -> Response {
-        let url = format!("{}/oauth/authorize?{query}", self.base);
-        self.sign_in_at(&Url::parse(&url).unwrap(), username, password).await
+        self.sign_in_at(&format!("{}/oauth/authorize?{query}", self.base), username, password).await
     }
 
-    /// The same, wherever the endpoint is. The form says where it is sent to.
-    pub(crate) async fn sign_in_at(&self, url: &Url, username: &str, password: &str) -> Response {
-        let form = self.http.get(url.as_str()).send().await.unwrap();
+    /// As [`Self::sign_in`], for the URL that a client opens in the browser.
+    pub(crate) async fn sign_in_at(&self, url: &str, username: &str, password: &str) -> Response {
+        let form = self.http.get(url).send().await.unwrap();
         assert_eq!(form.status(), StatusCode::OK);
         assert!(form.headers().get("set-cookie").is_none(), "nothing is written before sign-in");
         let html = form.text().await.unwrap();
@@ -147,7 +146,12 @@ impl Client {
         password: &str,
     ) -> ConsentPage {
         let query = self.authorize_query(change);
-        let signed_in = self.sign_in(&query, username, password).await;
+        self.consent_page_at(&format!("{}/oauth/authorize?{query}", self.base), username, password).await
+    }
+
+    /// Up to the consent page, from the URL that a client opens in the browser.
+    pub(crate) async fn consent_page_at(&self, url: &str, username: &str, password: &str) -> ConsentPage {
+        let signed_in = self.sign_in_at(url, username, password).await;
         self.consent_page_after(signed_in).await
     }
 

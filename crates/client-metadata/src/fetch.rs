@@ -4,7 +4,7 @@
 //!    that were looked at, so a name that resolves anew to another changes nothing.
 //! 2. TLS, for the host of the client id, by the authorities that are given.
 //! 3. One GET, without cookies, credentials or redirects. 200, JSON, of bounded size, all of it within a few seconds.
-//! 4. [`Document`] reads it; the answer's own words say for how long it may be kept (RFC 9111 §4.2.1), within bounds.
+//! 4. [`Document`] or [`KeySet`] reads it; the answer's own words say for how long it may be kept (RFC 9111 §4.2.1), within bounds.
 //! 5. Who asks while a fetch is under way waits for that one, and its outcome is remembered for a moment, good or bad.
 //!    At most a few are under way, and each host is asked a few times a minute only: nobody floods others through us.
 //!
@@ -23,6 +23,7 @@ use tokio_rustls::{TlsConnector, rustls::ClientConfig, rustls::pki_types::Server
 use crate::{
     address::is_public,
     document::{Document, DocumentError},
+    keys::{KeySet, KeySetError},
     url::ClientIdUrl,
 };
 
@@ -41,11 +42,11 @@ const KEPT: (u64, u64) = (300, 24 * 3600);
 /// A document whose host says nothing is kept for so many seconds.
 const KEPT_BY_DEFAULT: u64 = 3600;
 
-/// A document, and for how long it is as new.
+/// A [`Document`] or a [`KeySet`], and for how long it is as new.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub struct Fetched<T> {
     /// What it says.
-    pub document: Document,
+    pub content: T,
     /// How long it need not be fetched again.
     pub fresh_for: Duration,
 }
@@ -77,12 +78,16 @@ pub enum FetchError {
     /// It was read, and makes no client.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// It was read, and has no keys.
+    #[error(transparent)]
+    Keys(#[from] KeySetError),
 }
 
 impl FetchError {
-    /// Whether asking again may help; otherwise the client's makers must act.
+    /// Whether asking again may help; otherwise the client's makers must act. A site that is overloaded or broken is as good as
+    /// away; one that answers 403 or 404 has nothing for us.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TooMany)
+        matches!(self, Self::Unreachable(_) | Self::TooMany | Self::Status(408 | 429 | 500..=599))
     }
 }
 
@@ -105,7 +110,15 @@ struct Inner {
     config: FetcherConfig,
     fetches: Semaphore,
     per_host: DefaultKeyedRateLimiter<String>,
-    outcomes: moka::future::Cache<String, Result<Fetched, FetchError>>,
+    documents: Outcomes<Document>,
+    keys: Outcomes<KeySet>,
+}
+
+/// What became of fetches a moment ago, by URL.
+type Outcomes<T> = moka::future::Cache<String, Result<Fetched<T>, FetchError>>;
+
+fn outcomes<T: Clone + Send + Sync + 'static>() -> Outcomes<T> {
+    moka::future::Cache::builder().max_capacity(MAX_OUTCOMES).time_to_live(MOMENT).build()
 }
 
 impl fmt::Debug for Fetcher {
@@ -123,17 +136,20 @@ impl Fetcher {
             config,
             fetches: Semaphore::new(MAX_FETCHES),
             per_host: RateLimiter::keyed(quota),
-            outcomes: moka::future::Cache::builder().max_capacity(MAX_OUTCOMES).time_to_live(MOMENT).build(),
+            documents: outcomes(),
+            keys: outcomes(),
         }))
     }
 
     /// The document of a client id.
-    pub async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
-        let inner = &self.0;
-        if !inner.is_allowed(url.host()) {
-            return Err(FetchError::NotAllowed);
-        }
-        inner.outcomes.get_with_by_ref(url.as_str(), inner.fetch(url)).await
+    pub async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched<Document>, FetchError> {
+        let read = |body: &[u8]| Ok(Document::read(url, body)?);
+        self.0.asked(&self.0.documents, url, read).await
+    }
+
+    /// The keys at a `jwks_uri`, by the same rules.
+    pub async fn fetch_keys(&self, url: &ClientIdUrl) -> Result<Fetched<KeySet>, FetchError> {
+        self.0.asked(&self.0.keys, url, |body| Ok(KeySet::read(body)?)).await
     }
 }
 
@@ -146,7 +162,23 @@ impl Inner {
         allowed.is_empty() || allowed.iter().any(is_in)
     }
 
-    async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
+    async fn asked<T: Clone + Send + Sync + 'static>(
+        &self,
+        outcomes: &Outcomes<T>,
+        url: &ClientIdUrl,
+        read: impl FnOnce(&[u8]) -> Result<T, FetchError>,
+    ) -> Result<Fetched<T>, FetchError> {
+        if !self.is_allowed(url.host()) {
+            return Err(FetchError::NotAllowed);
+        }
+        let fetched = async {
+            let (body, fresh_for) = self.fetch(url).await?;
+            Ok(Fetched { content: read(&body)?, fresh_for })
+        };
+        outcomes.get_with_by_ref(url.as_str(), fetched).await
+    }
+
+    async fn fetch(&self, url: &ClientIdUrl) -> Result<(Bytes, Duration), FetchError> {
         let Ok(_place) = self.fetches.try_acquire() else { return Err(FetchError::TooMany) };
         self.per_host.retain_recent();
         if self.per_host.check_key(&url.host().to_owned()).is_err() {
@@ -160,7 +192,7 @@ impl Inner {
                 true => FetchError::TooLarge,
                 false => FetchError::Unreachable("the answer broke off"),
             })?;
-            Ok(Fetched { document: Document::read(url, &body.to_bytes())?, fresh_for })
+            Ok((body.to_bytes(), fresh_for))
         });
         fetched.await.unwrap_or(Err(FetchError::Unreachable("its host took too long")))
     }

@@ -118,7 +118,8 @@ impl Service {
             check_registration(client.as_ref(), &sent.registration_access_token)?;
             let client = client.ok_or_else(unknown_client)?;
             if !sent.client_secret.is_empty() {
-                register::authenticate(Some(&client), &sent.client_secret).map_err(|error| errors::oauth(&error))?;
+                let secret = register::Credentials::Secret(&sent.client_secret);
+                register::authenticate(Some(&client), secret).map_err(|error| errors::oauth(&error))?;
             }
             let is_public = |client: &Client| client.secret.is_none();
             let wants_public = metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
