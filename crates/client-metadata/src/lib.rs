@@ -20,7 +20,7 @@ pub use crate::{
     address::is_public,
     assertion::{ASSERTION_TYPE, Assertion, AssertionError},
     document::{Document, DocumentError, DocumentKeys, KeySource},
-    fetch::{FetchError, Fetched, Fetcher, FetcherConfig},
+    fetch::{FetchError, Fetched, Fetcher, FetcherConfig, Known},
     keys::{Algorithm, KeySet, KeySetError, VerifyError},
     url::{ClientIdUrl, ClientIdUrlError},
 };

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use grantd_client_metadata::{Algorithm, ClientIdUrl, Document, FetchError, Fetched, KeySet, KeySource};
+use grantd_client_metadata::{Algorithm, ClientIdUrl, Document, FetchError, Fetched, KeySet, KeySource, Known};
 use grantd_core::{
     Change, Draw, RecordKey, Timestamp,
     records::{Client, ClientKeys},
@@ -22,7 +22,7 @@ use grantd_oauth_types::{ClientId, OAuthError, OAuthErrorCode};
 use grantd_store::Index;
 use tonic::Status;
 
-use crate::{Service, errors, tokens::own_request_id, transaction::draw};
+use crate::{Service, errors, limits, tokens::own_request_id, transaction::draw};
 
 /// How long what was kept serves while its site is away.
 const FORGIVEN: Duration = Duration::from_secs(24 * 3600);
@@ -43,6 +43,7 @@ impl Service {
         &self,
         id: &ClientId,
         kept: Option<Client>,
+        remote_address: &str,
         now: Timestamp,
     ) -> Result<Documented, Status> {
         let Some(fetcher) = self.fetcher() else {
@@ -52,7 +53,15 @@ impl Service {
             return Ok(Documented { client, fetched: None });
         }
         let url = ClientIdUrl::parse(id.as_str()).map_err(|why| refused(why.to_string()))?;
-        match fetcher.fetch(&url).await {
+        let known = if kept.is_some() { Known::Kept } else { Known::Stranger };
+        // Strangers' URLs are for everybody to name, before anybody is signed in. Who names many waits, and nobody else.
+        if known == Known::Stranger
+            && !remote_address.is_empty()
+            && !self.0.strangers.admits(&limits::network(remote_address))
+        {
+            return Err(still_good(None, &FetchError::TooMany, now).err().unwrap_or_else(errors::unavailable));
+        }
+        match fetcher.fetch(&url, known).await {
             Ok(fetched) => {
                 let (client, _) = self.read_document(id, &fetched, kept.as_ref(), now)?;
                 Ok(Documented { client, fetched: Some(fetched) })
@@ -89,7 +98,10 @@ impl Service {
         let (Some(fetcher), Some(keys)) = (self.fetcher(), &client.keys) else { return Ok(None) };
         let parse = |url: &str| ClientIdUrl::parse(url).map_err(|why| refused(why.to_string()));
         if keys.uri.is_empty() {
-            let fetched = fetcher.fetch(&parse(client.id.as_str())?).await.map_err(|why| not_fetched(client, &why))?;
+            let fetched = fetcher
+                .fetch(&parse(client.id.as_str())?, Known::Kept)
+                .await
+                .map_err(|why| not_fetched(client, &why))?;
             let draw = draw(&own_request_id()?)?;
             return Ok(self.keep_document(&client.id, &fetched, &draw).await?.keys);
         }
@@ -169,8 +181,8 @@ fn still_good(kept: Option<Client>, why: &FetchError, now: Timestamp) -> Result<
     let kept = kept.filter(|kept| now.is_before(kept.fresh_until.plus(FORGIVEN)));
     tracing::warn!(event = "client_metadata.not_fetched", reason = %why, is_kept = kept.is_some());
     match kept {
+        Some(kept) if why.is_passing() || matches!(why, FetchError::Unresolved) => Ok(kept),
         _ if !why.is_passing() => Err(refused(why.to_string())),
-        Some(kept) => Ok(kept),
-        None => Err(errors::oauth(&OAuthError::new(OAuthErrorCode::TemporarilyUnavailable, why.to_string()))),
+        _ => Err(errors::oauth(&OAuthError::new(OAuthErrorCode::TemporarilyUnavailable, why.to_string()))),
     }
 }

@@ -91,6 +91,8 @@ struct Inner {
     documents: Option<DocumentConfig>,
     /// Registrations by address.
     registrations: limits::Limit<String>,
+    /// Client id URLs that nobody is signed in to, by address of who names them.
+    strangers: limits::Limit<String>,
     /// Revocations that may have to be committed again.
     recent: recommit::Recent,
     is_guarded: AtomicBool,
@@ -116,6 +118,7 @@ impl Service {
             passwords: Passwords::new(config.argon2_parallel),
             documents: config.documents,
             registrations: limits::Limit::new(600, Duration::from_secs(1)),
+            strangers: limits::Limit::new(30, Duration::from_secs(5)),
             recent: recommit::Recent::default(),
             is_guarded: AtomicBool::new(false),
             background: Arc::new(tokio::sync::Semaphore::new(64)),
