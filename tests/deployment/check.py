@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -190,6 +191,14 @@ def rendered(values: dict) -> list[dict]:
     return [thing for thing in yaml.safe_load_all(done.stdout) if thing]
 
 
+def until_listening(process: subprocess.Popen, port: int) -> None:
+    while True:
+        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port)).close()
+        time.sleep(0.02)
+
+
 class Ingress:
     """nginx in front of the replicas that are ready, which it learns as an ingress controller does."""
 
@@ -214,6 +223,7 @@ class Ingress:
             self._process.send_signal(signal.SIGHUP)
         else:
             self._process = subprocess.Popen(["nginx", "-e", "stderr", "-c", str(self._file)], stdin=subprocess.DEVNULL)
+            until_listening(self._process, self._port)
 
     def close(self) -> None:
         if self._process:

@@ -61,8 +61,8 @@ class Engine:
             assert able, f"these wait for each other: {[container.name for container in waiting]}"
             for container in able:
                 self.start(container)
+            self.until_well(*able)
             for container in able:
-                self.until_well(container)
                 started.add(container.name)
                 waiting.remove(container)
 
@@ -152,12 +152,20 @@ class Engine:
     def pid(self, container: Container) -> int:
         return int(self.podman("inspect", "--format", "{{.State.Pid}}", self.name(container)))
 
-    def until_well(self, container: Container) -> None:
+    def until_well(self, *containers: Container) -> None:
+        """Waits until all are. Those that end meanwhile are started again, where their description says so: one may need another."""
         deadline = time.monotonic() + WELL_SECONDS
-        while not (self.runs(container) and (container.ready is None or self.asks(container, container.ready))):
-            if not self.runs(container) or time.monotonic() > deadline:
-                raise RuntimeError(f"{container.name} is not well:\n{self.logs(container)}")
-            time.sleep(0.1)
+        while ill := [container for container in containers if not self.is_well(container)]:
+            for container in ill:
+                runs = self.runs(container)
+                if time.monotonic() > deadline or not (runs or container.restarts):
+                    raise RuntimeError(f"{container.name} is not well:\n{self.logs(container)}")
+                if not runs:
+                    self.restart(container)
+            time.sleep(0.5)
+
+    def is_well(self, container: Container) -> bool:
+        return self.runs(container) and (container.ready is None or self.asks(container, container.ready))
 
     def kill(self, container: Container) -> None:
         """As the kernel does when memory is short."""
