@@ -8,18 +8,17 @@ use std::{net::SocketAddr, path::PathBuf, sync::atomic::AtomicU32};
 
 use axum::{Router, extract::State, http::Uri, response::IntoResponse};
 use serde_json::json;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
 use url::Url;
 
-use crate::harness::{Https, Options};
+use crate::harness::{Options, Site};
 
 /// Serves documents while it lives.
 pub(super) struct Documents {
     /// The client's id.
     pub(super) client_id: String,
-    https: Https,
+    site: Site,
     hosts: Option<PathBuf>,
-    running: JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
 
@@ -59,26 +58,16 @@ impl Documents {
             std::fs::write(&file, format!("127.0.0.1 localhost\n{address} {name}\n")).unwrap();
             file
         });
-        let https = Https::new(name.unwrap_or("localhost"));
         let origin = Url::parse(&client_id).unwrap().origin().ascii_serialization();
-        let running = https.serve(listener, Router::new().fallback(document).with_state(origin));
-        Self { client_id, https, hosts, running, _dir: dir }
+        let app = Router::new().fallback(document).with_state(origin);
+        let site = Site::start_as(name.unwrap_or("localhost"), listener, |_| app);
+        Self { client_id, site, hosts, _dir: dir }
     }
 
     /// Lets its clients in.
     pub(super) fn let_in(&self, options: Options) -> Options {
-        let config = format!(
-            "{}[client_metadata]\nenabled = true\ninsecure_allow_private_addresses = true\nca_file = \"{}\"\n",
-            options.config,
-            self.https.authority.display()
-        );
+        let config = format!("{}{}", options.config, self.site.client_metadata());
         Options { config, hosts: self.hosts.clone(), ..options }
-    }
-}
-
-impl Drop for Documents {
-    fn drop(&mut self) {
-        self.running.abort();
     }
 }
 

@@ -247,6 +247,7 @@ impl World {
                 resources: vec![FacadeResource { path: "/mcp".into(), scopes: ScopeSet::parse_lenient("mcp") }],
                 trusted_redirect_hosts: vec![],
                 auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
+                assertion_algorithms: Vec::new(),
                 client_id_metadata_documents: false,
                 iss_parameter: true,
                 call_timeout: Duration::from_secs(5),
