@@ -10,6 +10,9 @@
 mod address;
 mod document;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod url;
 
 pub use crate::{
