@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
 //! | `drain` | stopping under load |
+//! | `events` | what an operator's log says |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
@@ -14,6 +15,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
+//! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
@@ -38,6 +40,7 @@ mod client_metadata;
 mod clients;
 mod conformance;
 mod drain;
+mod events;
 mod flow;
 mod harness;
 mod lifecycle;
@@ -51,6 +54,7 @@ mod redis_support;
 mod refresh;
 mod requirements;
 mod resources;
+mod takeover;
 mod telemetry;
 mod tls;
 mod upstreams;

@@ -56,8 +56,9 @@ async fn nobody_must_sign_in_again(world: World, rounds: u64) {
             let code = world.code(&party).await;
             world.loss.set(20);
             // A client cannot send a code twice, so no other answer will do.
-            let Said::Tokens(first) = world.exchange(&party, &code).await else {
-                panic!("round {round}: the person must sign in again")
+            let first = match world.exchange(&party, &code).await {
+                Said::Tokens(first) => first,
+                said => panic!("round {round}: the person must sign in again: {said:?}"),
             };
             exchanges += 1;
             siblings = vec![Sibling { held: first, since: now }; SIBLINGS];
