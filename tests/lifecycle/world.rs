@@ -317,7 +317,8 @@ impl World {
                 auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
                 client_id_metadata_documents: false,
                 iss_parameter: true,
-                call_timeout: Duration::from_secs(5),
+                // A machine that is busy with other tests must not cut attempts short.
+                call_timeout: Duration::from_secs(20),
                 max_calls: 1000,
                 max_body: 64 * 1024,
             };

@@ -52,7 +52,7 @@ impl App {
             clicks: Clicks::default(),
             calls: Semaphore::new(config.max_calls),
             sign_ins: Semaphore::new(MAX_SIGN_INS.min(config.max_calls)),
-            patient: Semaphore::new(config.max_calls / 4),
+            patient: Semaphore::new(config.max_calls / 8),
             config,
             tokens,
             identity,

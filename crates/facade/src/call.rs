@@ -51,9 +51,9 @@ rpcs! {
 const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
 
 /// A client cannot send a code twice (RFC 6749 §4.1.2): should its exchange fail, the person must sign in again. So it is sent
-/// again for longer, this often and with this pause: three seconds in all. Clients wait for thirty.
-const PATIENT: usize = 27;
-const PATIENT_PAUSE: Duration = Duration::from_millis(100);
+/// again for longer, this often and with this pause: four seconds in all. Clients wait for thirty.
+const PATIENT: usize = 75;
+const PATIENT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether a code is exchanged.
 fn is_exchange(message: &v1::IssueTokenRequest) -> bool {
