@@ -1,8 +1,8 @@
 # The NixOS module: typed options that become the configuration file, and one hardened unit for each role.
 #
 # 1. `settings` is written as TOML into the Nix store, which everybody can read: secrets do not belong there.
-# 2. `secrets` names files. systemd reads them as root and shows them to the service alone (LoadCredential), and the
-#    service's start puts them into the environment, which is stronger than the file.
+# 2. `secrets` names files. systemd reads them as root and shows them to the service alone (LoadCredential), which is told
+#    where they are.
 # 3. The unit of each role runs grantd with that file, as the user `grantd`, with nothing but its own directory to write to.
 #
 # Certificates are named in `settings` by their paths and not loaded as credentials: a credential is a copy made at the
@@ -21,6 +21,14 @@ let
 
   unitName = role: if role == "serve" then "grantd" else "grantd-${role}";
   stateDir = "/var/lib/grantd";
+
+  # What grantd also reads from a file, whose name then stands in the variable with `_FILE` at its end.
+  secretVariables = [
+    "GRANTD_OWNER_PASSWORD"
+    "GRANTD_SERVICE_KEY"
+    "GRANTD_STORE__URL"
+    "GRANTD_TOKEN_SERVICE__KEY"
+  ];
 
   # A setting that is not set is left to grantd, which knows its own defaults.
   setting =
@@ -66,17 +74,6 @@ let
     else
       value;
 
-  startOf =
-    role:
-    pkgs.writeShellScript "${unitName role}-start" ''
-      set -eu
-      ${lib.concatMapStrings (variable: ''
-        ${variable}="$(<"$CREDENTIALS_DIRECTORY/${variable}")"
-        export ${variable}
-      '') (lib.attrNames cfg.secrets)}
-      exec ${lib.getExe cfg.package} ${role}
-    '';
-
   serviceOf = role: {
     name = unitName role;
     value = {
@@ -84,13 +81,17 @@ let
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ] ++ lib.optional cfg.redis.createLocally "redis-grantd.service";
-      environment.GRANTD_CONFIG = "${cfg.configFile}";
+      environment = {
+        GRANTD_CONFIG = "${cfg.configFile}";
+      }
+      # `%d` is where systemd puts the credentials of the unit.
+      // lib.mapAttrs' (variable: _: lib.nameValuePair "${variable}_FILE" "%d/${variable}") cfg.secrets;
       # It is tried again for as long as Redis is away, and not at all where the configuration must change first (64).
       unitConfig.StartLimitIntervalSec = 0;
 
       serviceConfig = {
         Type = "exec";
-        ExecStart = startOf role;
+        ExecStart = "${lib.getExe cfg.package} ${role}";
         LoadCredential = lib.mapAttrsToList (variable: file: "${variable}:${file}") cfg.secrets;
         Restart = "on-failure";
         RestartSec = 1;
@@ -118,7 +119,8 @@ let
         NoNewPrivileges = true;
         PrivateDevices = true;
         PrivateTmp = true;
-        # PrivateUsers stays off: root, who calls through the admin socket, would be nobody in there.
+        # Root, who calls through the admin socket, is root in there too; everybody else is nobody.
+        PrivateUsers = true;
         ProcSubset = "pid";
         ProtectClock = true;
         ProtectControlGroups = true;
@@ -233,10 +235,8 @@ in
         GRANTD_STORE__URL = "/run/secrets/grantd-redis-url";
       };
       description = ''
-        Variables of grantd, each with the file on this host that holds its value. They are stronger than `settings`.
-        `GRANTD_OWNER_PASSWORD` and `GRANTD_SERVICE_KEY` are for here, and any key of the file by its variable, such as
-        `GRANTD_STORE__URL`; lists are written as TOML, as in `GRANTD_TOKEN_SERVICE__CALLER`.
-        The files are read by root, once, when the service starts.
+        Variables of grantd (${lib.concatStringsSep ", " secretVariables}), each with the file on this host that holds its
+        value. The files are read by root, once, when the service starts.
       '';
     };
 
@@ -270,7 +270,7 @@ in
       }
       {
         assertion = lib.all (caller: !(caller ? key)) (cfg.settings.token_service.caller or [ ]);
-        message = "services.grantd.settings.token_service.caller has a key that would be readable by everybody: use secrets.GRANTD_TOKEN_SERVICE__CALLER.";
+        message = "services.grantd.settings.token_service.caller has a key that would be readable by everybody: name a file by key_file.";
       }
       {
         assertion =
@@ -279,10 +279,8 @@ in
         message = "services.grantd.settings.store.url has a password that would be readable by everybody: use secrets.GRANTD_STORE__URL.";
       }
       {
-        assertion = lib.all (name: builtins.match "GRANTD_[A-Z0-9_]+" name != null) (
-          lib.attrNames cfg.secrets
-        );
-        message = "services.grantd.secrets: the names are variables of grantd, such as GRANTD_SERVICE_KEY.";
+        assertion = lib.all (name: lib.elem name secretVariables) (lib.attrNames cfg.secrets);
+        message = "services.grantd.secrets: the names are ${lib.concatStringsSep ", " secretVariables}.";
       }
     ];
 

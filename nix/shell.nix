@@ -10,14 +10,19 @@
   rustc,
   rustfmt,
   # the tests
+  caddy,
   chromium,
+  nginx,
   nodejs,
   python3,
   redis,
-  # the parts `nix` and `image`
+  # the parts `nix`, `image` and `deployment`
+  aardvark-dns,
   buildah,
   deadnix,
   glibc,
+  iptables,
+  netavark,
   nix,
   nixfmt,
   podman,
@@ -31,12 +36,17 @@ mkShell {
     clippy
     rustc
     rustfmt
+    caddy
     chromium
+    nginx
     nodejs
     python3
     redis
+    aardvark-dns
     buildah
     deadnix
+    iptables
+    netavark
     nix
     nixfmt
     podman

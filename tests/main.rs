@@ -7,6 +7,7 @@
 //! | `doctor` | `grantd doctor` finds nothing wrong with grantd |
 //! | `balance` | several token services: one dies or drains |
 //! | `drain` | stopping under load |
+//! | `events` | what an operator's log says |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
@@ -17,6 +18,7 @@
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
 //! | `operations` | probes and the steps of stopping, in every role |
+//! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
 //! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
@@ -52,6 +54,7 @@ mod compatibility;
 mod conformance;
 mod doctor;
 mod drain;
+mod events;
 mod flow;
 mod harness;
 mod lifecycle;
@@ -68,6 +71,7 @@ mod redis_support;
 mod refresh;
 mod requirements;
 mod resources;
+mod takeover;
 mod telemetry;
 mod tls;
 mod units;

@@ -135,10 +135,12 @@ async fn nginx() {
         // `user` matters to root alone, and others are told that it does.
         let root = rustix::process::geteuid().is_root();
         let user = if root { "user root;" } else { "" };
+        // One process, so that none is left when it is killed with the test.
+        let process = "daemon off;\nmaster_process off;";
         // The test's MCP server asks nginx not to buffer; others do not.
         let own = "proxy_ignore_headers X-Accel-Buffering;";
         let main = format!(
-            "{user}\ndaemon off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{own}\n{folders}include {};\n}}\n",
+            "{user}\n{process}\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{own}\n{folders}include {};\n}}\n",
             path("nginx.pid"),
             path("site.conf")
         );

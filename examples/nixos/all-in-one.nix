@@ -11,6 +11,8 @@
     settings = {
       public_url = "https://mcp.example.com";
       http.trusted_proxies = [ "127.0.0.1" ];
+      # Probes and metrics.
+      operations.listen = "127.0.0.1:9090";
       resource = [
         {
           upstream = "http://127.0.0.1:3000/mcp";

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod deployment;
 pub(crate) mod fleet;
+pub(crate) mod lossy;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;

@@ -19,7 +19,6 @@ in
 {
   file = builtins.readFile config.services.grantd.configFile;
   units = lib.filterAttrs (name: _: builtins.match "grantd.*" name != null) config.systemd.services;
-  starts = lib.mapAttrs (_: unit: unit.serviceConfig.ExecStart.text or null) config.systemd.services;
   redis = config.services.redis.servers;
   users = config.users.users;
 }

@@ -253,7 +253,7 @@ impl Inner {
 }
 
 /// Whether an answer is a document, and for how long.
-fn checked<B>(response: &Response<B>) -> Result<Duration, FetchError> {
+pub(crate) fn checked<B>(response: &Response<B>) -> Result<Duration, FetchError> {
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }

@@ -13,6 +13,9 @@ mod address;
 mod assertion;
 mod document;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod url;
 

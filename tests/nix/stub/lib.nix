@@ -6,6 +6,7 @@ let
     inherit (builtins)
       all
       attrNames
+      concatStringsSep
       elem
       length
       listToAttrs
@@ -30,7 +31,8 @@ let
     mapAttrsToList = give: set: map (name: give name set.${name}) (attrNames set);
     filterAttrs =
       keep: set: builtins.removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
-    concatMapStrings = give: list: builtins.concatStringsSep "" (map give list);
+    nameValuePair = name: value: { inherit name value; };
+    mapAttrs' = give: set: builtins.listToAttrs (map (name: give name set.${name}) (attrNames set));
     optional = yes: value: if yes then [ value ] else [ ];
     getExe = package: "${package}/bin/${package.meta.mainProgram}";
     literalExpression = text: { inherit text; };

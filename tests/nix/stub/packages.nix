@@ -77,14 +77,19 @@ let
     build (builtins.intersectAttrs (builtins.functionArgs build) packages // arguments);
 
   empty = lib.genAttrs [
+    "aardvark-dns"
     "binutils"
     "buildah"
     "cacert"
+    "caddy"
     "cargo"
     "cargo-deny"
     "chromium"
     "clippy"
     "deadnix"
+    "iptables"
+    "netavark"
+    "nginx"
     "nix"
     "nixfmt"
     "nixfmt-tree"
@@ -113,15 +118,6 @@ let
 
     mkShell = attributes: derive "shell" attributes "mkdir $out";
     runCommand = name: derive name;
-    writeShellScript =
-      name: text:
-      derive name {
-        inherit text;
-        passAsFile = [ "text" ];
-      } "{ echo '#!/bin/bash'; cat $textPath; } > $out; chmod 755 $out"
-      // {
-        inherit text;
-      };
 
     formats.toml = _: {
       type = lib.types.anything;
