@@ -15,6 +15,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
+//! | `metrics` | what is counted, scraped and over OTLP |
 //! | `operations` | probes and the steps of stopping, in every role |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
@@ -45,6 +46,7 @@ mod flow;
 mod harness;
 mod lifecycle;
 mod management;
+mod metrics;
 mod operations;
 mod outage;
 mod partition;

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, pin::Pin, time::Duration};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use grantd_proto::v1;
 use http::request::Parts;
+use opentelemetry::KeyValue;
 use rand::{TryRng as _, rngs::SysRng};
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
@@ -59,6 +60,7 @@ async fn call<M: Clone, R>(
 ) -> Result<R, Failure> {
     let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "facade.overloaded", rpc, "too many calls are under way");
+        app.metrics.shed.add(1, &[KeyValue::new("rpc", rpc)]);
         return Err(Failure::Unavailable);
     };
     let timeout = app.config.call_timeout;
@@ -74,6 +76,7 @@ async fn call<M: Clone, R>(
                 // A client whose connection is gone says UNKNOWN.
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
                     tracing::debug!(rpc, "not reachable, trying again");
+                    app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
                     tokio::time::sleep(pause).await;
                 }
                 answered => return answered,

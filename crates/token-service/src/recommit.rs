@@ -12,7 +12,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,9 +20,17 @@ use futures::StreamExt as _;
 use grantd_core::{Announce, Change, RecordKey, records::User};
 use grantd_oauth_types::{ClientId, GrantId};
 use grantd_proto::v1;
+use opentelemetry::{global, metrics::Counter};
 use tokio::time::Instant;
 
 use crate::{Service, tokens::own_request_id};
+
+static GAPS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("grantd")
+        .u64_counter("grantd.store.announcement.gaps")
+        .with_description("How often announcements of the store broke off, or could not be listened to")
+        .build()
+});
 
 /// How long a revocation is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -137,6 +145,7 @@ impl Service {
 
     /// Does again what was done within the last minute.
     async fn recommit(&self) {
+        GAPS.add(1, &[]);
         for one in self.0.recent.remembered() {
             // Until it is done: a store that just failed over may need a moment.
             while let Err(status) = self.recommit_one(&one).await {
