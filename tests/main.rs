@@ -17,6 +17,7 @@
 //! | `outage` | Redis, TokenService or upstream away |
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
+//! | `metrics` | what is counted, scraped and over OTLP |
 //! | `operations` | probes and the steps of stopping, in every role |
 //! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
@@ -59,6 +60,7 @@ mod flow;
 mod harness;
 mod lifecycle;
 mod management;
+mod metrics;
 mod operations;
 mod outage;
 mod partition;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient};
 use tokio::sync::Semaphore;
 
-use crate::{FacadeConfig, clicks::Clicks, cookie::SessionCookie, metadata, pages::PageHeaders};
+use crate::{FacadeConfig, clicks::Clicks, cookie::SessionCookie, metadata, metrics::Metrics, pages::PageHeaders};
 
 /// Sign-ins under way. At some tens of milliseconds each this is a few seconds of waiting.
 const MAX_SIGN_INS: usize = 64;
@@ -38,9 +38,16 @@ pub(crate) struct App {
     pub(crate) patient: Semaphore,
     pub(crate) tokens: TokenServiceClient,
     pub(crate) identity: IdentityServiceClient,
+    pub(crate) metrics: Metrics,
 }
 
 impl App {
+    /// Calls that are under way, and sign-ins.
+    pub(crate) fn under_way(&self) -> (usize, usize) {
+        let sign_ins = MAX_SIGN_INS.min(self.config.max_calls);
+        (self.config.max_calls - self.calls.available_permits(), sign_ins - self.sign_ins.available_permits())
+    }
+
     pub(crate) fn new(config: FacadeConfig, tokens: TokenServiceClient, identity: IdentityServiceClient) -> Self {
         Self {
             base: config.public_url.path().to_owned(),
@@ -56,6 +63,7 @@ impl App {
             config,
             tokens,
             identity,
+            metrics: Metrics::new(),
         }
     }
 

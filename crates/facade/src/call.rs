@@ -8,6 +8,7 @@ use std::{net::SocketAddr, pin::Pin, time::Duration};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use grantd_proto::v1;
 use http::request::Parts;
+use opentelemetry::KeyValue;
 use rand::{TryRng as _, rngs::SysRng};
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
@@ -71,6 +72,7 @@ async fn call<M: Clone, R>(
 ) -> Result<R, Failure> {
     let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "facade.overloaded", rpc, "too many calls are under way");
+        app.metrics.shed.add(1, &[KeyValue::new("rpc", rpc)]);
         return Err(Failure::Unavailable);
     };
     let timeout = app.config.call_timeout;
@@ -87,6 +89,7 @@ async fn call<M: Clone, R>(
                 return answer;
             }
             tracing::debug!(rpc, "not reachable, trying again");
+            app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
             tokio::time::sleep(pause).await;
         }
         let mut answer = attempt(request(message.clone())).await;
@@ -96,6 +99,7 @@ async fn call<M: Clone, R>(
         // Few wait for longer: those that pile up while a service is away must leave places for all others.
         let Ok(_place) = app.patient.try_acquire() else { return answer };
         for _ in 0..PATIENT {
+            app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
             tokio::time::sleep(PATIENT_PAUSE).await;
             answer = attempt(request(message.clone())).await;
             if !is_away(&answer) {

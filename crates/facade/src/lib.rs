@@ -56,6 +56,7 @@ mod home;
 mod introspect;
 mod manage;
 mod metadata;
+mod metrics;
 mod pages;
 mod register;
 mod revoke;
@@ -108,6 +109,7 @@ pub struct FacadeResource {
 /// front strips it does not matter. The remote address is read from [`axum::extract::ConnectInfo`] when it is there.
 pub fn router(config: FacadeConfig, tokens: TokenServiceClient, identity: IdentityServiceClient) -> Router {
     let app = Arc::new(app::App::new(config, tokens, identity));
+    metrics::watch(&app);
 
     // For programs, also from other origins. The 405 answers are set before the CORS layer so that it covers them.
     let api = Router::new()

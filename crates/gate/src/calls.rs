@@ -28,7 +28,9 @@ use crate::{
     hidden::Hidden,
     message,
     message::{Fault, Message},
-    metadata, mirrored,
+    metadata,
+    metrics::Refusal,
+    mirrored,
     rules::{self, Names},
 };
 
@@ -69,7 +71,7 @@ pub(crate) async fn admit(
             return Ok(Passed::new(resource, request, granted, false));
         }
         Method::GET | Method::HEAD | Method::DELETE => {
-            let refusal = refused(Fault::new(message::INVALID_REQUEST, "a body is for POST"));
+            let refusal = refused(gate, Fault::new(message::INVALID_REQUEST, "a body is for POST"));
             return Err(answer::after_body(request.into_body(), refusal).await);
         }
         _ => return Err(answer::after_body(request.into_body(), answer::method_not_allowed()).await),
@@ -77,7 +79,7 @@ pub(crate) async fn admit(
     if resource.trust_mcp_headers {
         let (method, name) = match mirrored::trusted(request.headers()) {
             Ok(trusted) => trusted,
-            Err(fault) => return Err(answer::after_body(request.into_body(), refused(fault)).await),
+            Err(fault) => return Err(answer::after_body(request.into_body(), refused(gate, fault)).await),
         };
         let name = name.map(|name| [name]);
         let names = name.as_ref().map_or(Names::Unknown, |name| Names::These(name));
@@ -88,12 +90,12 @@ pub(crate) async fn admit(
         return Ok(Passed::new(resource, request, granted, method == LIST));
     }
     if let Err(fault) = message::framing(request.headers()) {
-        return Err(answer::after_body(request.into_body(), refused(fault)).await);
+        return Err(answer::after_body(request.into_body(), refused(gate, fault)).await);
     }
     let (parts, body) = request.into_parts();
     let body = read(gate, body).await?;
-    let messages = message::read(&body).map_err(refused)?;
-    mirrored::agree(&parts.headers, &messages).map_err(refused)?;
+    let messages = message::read(&body).map_err(|fault| refused(gate, fault))?;
+    mirrored::agree(&parts.headers, &messages).map_err(|fault| refused(gate, fault))?;
     let needed = rules::needed_by_all(&resource.rules, &messages);
     if let Some(refusal) = lacking(gate, resource, allowed, &granted, &needed, &shown(&messages)) {
         return Err(refusal);
@@ -138,12 +140,14 @@ fn lacking(
     if granted.contains_all(needed) {
         return None;
     }
+    gate.metrics.refused(Refusal::Scope);
     tracing::info!(event = "gate.insufficient_scope", resource = %resource.identifier, subject = %allowed.subject, client_id = %allowed.client_id, method, needed = %needed, "a call needs a scope that the token lacks");
     let all = granted.union(needed);
     Some(answer::challenge(&metadata::url(&gate.config, resource), Some(OAuthErrorCode::InsufficientScope), &all))
 }
 
-fn refused(fault: Fault) -> Response<Body> {
+fn refused(gate: &Inner, fault: Fault) -> Response<Body> {
+    gate.metrics.refused(Refusal::Message);
     tracing::debug!(event = "gate.refused", reason = "message", code = fault.code, text = fault.text);
     answer::rpc_error(fault.status, fault.id.as_deref(), fault.code, &fault.text)
 }

@@ -5,7 +5,13 @@
 //! 3. A token that does not parse is refused without asking anybody.
 //! 4. The rest is asked, through the cache. TokenService away is a 503, never a pass.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -17,16 +23,16 @@ use grantd_proto::v1::{self, TokenAllowed, token_denied::Reason, verify_token_re
 use tokio::sync::Semaphore;
 use tonic::Code;
 
-use crate::{GateResource, Inner, answer, cors, metadata, proxy, streams::Registered};
+use crate::{GateResource, Inner, answer, cors, metadata, metrics::Check, proxy, streams::Registered};
 
-/// Why a token does not pass.
+/// Why a token does not pass. Each knows how it is counted.
 pub(crate) enum Refused {
     /// 401.
-    Invalid,
+    Invalid(Check),
     /// 403, with the scopes the call needs.
     Scope(ScopeSet),
     /// 503.
-    Unavailable,
+    Unavailable(Check),
 }
 
 pub(crate) async fn handle(gate: Arc<Inner>, at: usize, path: String, request: Request) -> Response<Body> {
@@ -53,17 +59,22 @@ async fn serve(gate: Arc<Inner>, at: usize, path: &str, request: Request) -> Res
 /// Whether a request is let through, by its headers; else what it is answered.
 async fn judge(gate: &Arc<Inner>, at: usize, headers: &HeaderMap) -> Result<Registered, Response<Body>> {
     let Some(resource) = gate.resource(at) else { return Err(answer::unavailable()) };
-    let challenge = |code, scope: &ScopeSet| answer::challenge(&metadata::url(&gate.config, resource), code, scope);
+    let challenge = |counted, code, scope: &ScopeSet| {
+        gate.metrics.checked(counted);
+        answer::challenge(&metadata::url(&gate.config, resource), code, scope)
+    };
     let token = match bearer(headers) {
-        Bearer::None => return Err(challenge(None, &resource.default_scopes)),
+        Bearer::None => return Err(challenge(Check::NoToken, None, &resource.default_scopes)),
         Bearer::Twice => {
+            gate.metrics.checked(Check::SeveralTokens);
             return Err(answer::error(StatusCode::BAD_REQUEST, "invalid_request", "send one Authorization header"));
         }
         Bearer::Token(text) => match AccessToken::parse(text) {
             Some(token) => token,
             None => {
                 tracing::debug!(event = "gate.refused", reason = "malformed");
-                return Err(challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes));
+                let invalid = Some(OAuthErrorCode::InvalidToken);
+                return Err(challenge(Check::Malformed, invalid, &resource.default_scopes));
             }
         },
     };
@@ -71,6 +82,7 @@ async fn judge(gate: &Arc<Inner>, at: usize, headers: &HeaderMap) -> Result<Regi
         && !cors::origin_allowed(&gate.config, origin)
     {
         tracing::info!(event = "gate.refused", reason = "origin");
+        gate.metrics.checked(Check::Origin);
         return Err(answer::error(
             StatusCode::FORBIDDEN,
             "invalid_request",
@@ -78,9 +90,12 @@ async fn judge(gate: &Arc<Inner>, at: usize, headers: &HeaderMap) -> Result<Regi
         ));
     }
     admit(gate, at, resource, &token).await.map_err(|refused| match &*refused {
-        Refused::Invalid => challenge(Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
-        Refused::Scope(scope) => challenge(Some(OAuthErrorCode::InsufficientScope), scope),
-        Refused::Unavailable => answer::unavailable(),
+        Refused::Invalid(why) => challenge(*why, Some(OAuthErrorCode::InvalidToken), &resource.default_scopes),
+        Refused::Scope(scope) => challenge(Check::InsufficientScope, Some(OAuthErrorCode::InsufficientScope), scope),
+        Refused::Unavailable(why) => {
+            gate.metrics.checked(*why);
+            answer::unavailable()
+        }
     })
 }
 
@@ -92,14 +107,22 @@ async fn admit(
     resource: &GateResource,
     token: &AccessToken,
 ) -> Result<Registered, Arc<Refused>> {
-    let verify = || gate.cache.answer((token.digest(), at), || ask(gate, resource, token));
+    // Who waits for somebody else's question has not asked one.
+    let asked = AtomicBool::new(false);
+    let verify = || {
+        gate.cache.answer((token.digest(), at), || {
+            asked.store(true, Ordering::Relaxed);
+            ask(gate, resource, token)
+        })
+    };
     let answer = verify().await?;
     let admitted = gate.streams.register(answer.allowed.clone());
-    if gate.cache.is_current(&answer) {
-        return Ok(admitted);
+    if !gate.cache.is_current(&answer) {
+        // What was announced between the answer and the registration cut nothing: so once more, while it is registered.
+        verify().await?;
     }
-    // What was announced between the answer and the registration cut nothing: so once more, while it is registered.
-    verify().await.map(|_| admitted)
+    gate.metrics.checked(if asked.into_inner() { Check::Asked } else { Check::Cached });
+    Ok(admitted)
 }
 
 async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Result<TokenAllowed, Refused> {
@@ -147,13 +170,14 @@ async fn verdict<F: Future<Output = Answer>>(
 ) -> Result<TokenAllowed, Refused> {
     let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "gate.overloaded", "too many questions to TokenService are under way");
-        return Err(Refused::Unavailable);
+        return Err(Refused::Unavailable(Check::Overloaded));
     };
     let attempts = async {
         for pause in PAUSES {
             match attempt().await {
                 // A client whose connection is gone says UNKNOWN.
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
+                    gate.metrics.retried();
                     tracing::debug!(event = "gate.verify_again", "TokenService is not reachable, trying again");
                     tokio::time::sleep(pause).await;
                 }
@@ -166,11 +190,11 @@ async fn verdict<F: Future<Output = Answer>>(
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => {
             tracing::warn!(event = "gate.verify_failed", code = ?status.code(), "TokenService did not answer");
-            return Err(Refused::Unavailable);
+            return Err(Refused::Unavailable(Check::Unavailable));
         }
         Err(_) => {
             tracing::warn!(event = "gate.verify_failed", "TokenService took too long");
-            return Err(Refused::Unavailable);
+            return Err(Refused::Unavailable(Check::Unavailable));
         }
     };
     match response.result {
@@ -182,12 +206,12 @@ async fn verdict<F: Future<Output = Answer>>(
                     let needed = ScopeSet::parse_lenient(&denied.scope);
                     Err(Refused::Scope(needed.union(&resource.required_scopes)))
                 }
-                Reason::Unspecified | Reason::Malformed | Reason::Inactive | Reason::WrongResource => {
-                    Err(Refused::Invalid)
-                }
+                Reason::Malformed => Err(Refused::Invalid(Check::Malformed)),
+                Reason::Unspecified | Reason::Inactive => Err(Refused::Invalid(Check::Inactive)),
+                Reason::WrongResource => Err(Refused::Invalid(Check::WrongResource)),
             }
         }
-        None => Err(Refused::Unavailable),
+        None => Err(Refused::Unavailable(Check::Unavailable)),
     }
 }
 

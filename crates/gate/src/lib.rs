@@ -7,6 +7,7 @@
 //!    could have forged (`headers`).
 //! 5. `watch` hears of revocations: it evicts cached answers and cuts open streams (`streams`).
 //! 6. `metadata` says where to sign in (RFC 9728).
+//! 7. `metrics` counts, without a lock.
 //!
 //! Correctness rests on the age of a cached answer alone; the watcher only makes it prompt. What a token may do is decided
 //! by TokenService.
@@ -31,6 +32,7 @@ mod headers;
 mod hidden;
 mod message;
 mod metadata;
+mod metrics;
 mod mirrored;
 mod passing;
 mod proxy;
@@ -110,6 +112,7 @@ pub(crate) struct Inner {
     calls: tokio::sync::Semaphore,
     /// Places for the confirmations of open streams: a flood of bad tokens must not cut them.
     confirmations: tokio::sync::Semaphore,
+    metrics: Arc<metrics::Metrics>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -129,9 +132,11 @@ impl Gate {
             closing: CancellationToken::new(),
             calls: tokio::sync::Semaphore::new(config.max_calls),
             confirmations: tokio::sync::Semaphore::new(config.max_calls),
+            metrics: Arc::default(),
             config,
             tokens,
         }));
+        metrics::watch(&gate.0);
         tokio::spawn(watch::run(gate.0.clone()));
         gate
     }

@@ -73,6 +73,9 @@ impl Passing {
         body: hyper::body::Incoming,
         closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     ) -> Self {
+        if closing.is_some() {
+            admitted.gate.metrics.stream_opened();
+        }
         let cut = Box::pin(admitted.registered.cut.clone().cancelled_owned());
         Self { body, cut, closing, unconfirmed: None, looks: Looks::default(), admitted }
     }
@@ -148,6 +151,9 @@ impl http_body::Body for Passing {
 
 impl Drop for Passing {
     fn drop(&mut self) {
+        if self.closing.is_some() {
+            self.admitted.gate.metrics.stream_closed();
+        }
         // Ends the confirmations.
         self.admitted.registered.cut.cancel();
     }
@@ -181,7 +187,7 @@ pub(crate) async fn confirm(
         asked = Instant::now();
         match tokio::time::timeout_at(until, check::verify_grant(&gate, resource, &allowed.grant_id)).await {
             Ok(Ok(())) => until = asked + max_age,
-            Ok(Err(check::Refused::Unavailable)) if Instant::now() < until => {}
+            Ok(Err(check::Refused::Unavailable(_))) if Instant::now() < until => {}
             Ok(Err(_)) | Err(_) => return cut.cancel(),
         }
     }

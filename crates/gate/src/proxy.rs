@@ -31,6 +31,7 @@ use crate::{
     headers::{self, MCP_SESSION_ID},
     hidden::Events,
     metadata,
+    metrics::Refusal,
     passing::{self, Admitted, Looks},
     sessions,
     streams::Registered,
@@ -89,12 +90,12 @@ pub(crate) async fn forward(
     if let Some(session) = session
         && !gate.sessions.may_use(at, session.as_bytes(), &allowed.subject)
     {
-        return foreign_session(&allowed.subject);
+        return foreign_session(&gate, &allowed.subject);
     }
     if let Some(query) = request.uri().query()
         && !gate.sessions.may_use_query(at, query, &allowed.subject)
     {
-        return foreign_session(&allowed.subject);
+        return foreign_session(&gate, &allowed.subject);
     }
     let Some(uri) = target(resource, path, request.uri()) else {
         tracing::error!(event = "gate.upstream_url", "the upstream URL cannot be used");
@@ -199,13 +200,15 @@ pub(crate) async fn forward(
     Response::from_parts(parts, body)
 }
 
-fn foreign_session(subject: &str) -> Response<Body> {
+fn foreign_session(gate: &Inner, subject: &str) -> Response<Body> {
+    gate.metrics.refused(Refusal::Session);
     tracing::warn!(event = "gate.foreign_session", subject, "a session of another person was presented");
     answer::error(StatusCode::NOT_FOUND, "invalid_request", "no such session; initialize again")
 }
 
 /// While the body was on its way.
 fn taken_back(gate: &Inner, resource: &GateResource) -> Response<Body> {
+    gate.metrics.refused(Refusal::TakenBack);
     let metadata = metadata::url(&gate.config, resource);
     answer::challenge(&metadata, Some(OAuthErrorCode::InvalidToken), &resource.default_scopes)
 }

@@ -41,12 +41,21 @@ impl Streams {
         Registered { streams: self.clone(), id, allowed, cut }
     }
 
-    pub(crate) fn cut(&self, concerns: impl Fn(&TokenAllowed) -> bool) {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.open().len()
+    }
+
+    /// Cuts those that it concerns; how many that were.
+    pub(crate) fn cut(&self, concerns: impl Fn(&TokenAllowed) -> bool) -> u64 {
+        let mut cuts = 0;
         for (allowed, cut) in self.open().values() {
             if concerns(allowed) {
                 cut.cancel();
+                cuts += 1;
             }
         }
+        cuts
     }
 }
 

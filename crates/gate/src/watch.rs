@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use grantd_proto::v1::{WatchRevocationsRequest, revocation_event::Event};
 use rand::TryRng as _;
 
-use crate::{Inner, cache::Concern};
+use crate::{Inner, cache::Concern, metrics::Announced};
 
 /// Three heartbeats.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -58,6 +58,7 @@ async fn listen(gate: &Inner, lost: bool) -> bool {
                 }
             }
             Ok(Ok(None) | Err(_)) | Err(_) => {
+                gate.metrics.gap();
                 tracing::info!(
                     event = "gate.watch_lost",
                     "the revocation stream broke; the age limit of cached answers holds"
@@ -69,16 +70,17 @@ async fn listen(gate: &Inner, lost: bool) -> bool {
 }
 
 fn apply(gate: &Inner, event: Event) {
-    let (concern, revoked) = match event {
-        Event::RevokedGrant(id) => (Concern::Grant(id), true),
-        Event::RevokedSubject(id) => (Concern::Subject(id), true),
-        Event::RevokedClient(id) => (Concern::Client(id), true),
-        // The grant lives on, and so do its streams.
-        Event::SupersededGrant(id) => (Concern::Grant(id), false),
+    let (about, concern) = match event {
+        Event::RevokedGrant(id) => (Announced::Grant, Concern::Grant(id)),
+        Event::RevokedSubject(id) => (Announced::Subject, Concern::Subject(id)),
+        Event::RevokedClient(id) => (Announced::Client, Concern::Client(id)),
+        Event::SupersededGrant(id) => (Announced::Superseded, Concern::Grant(id)),
         Event::Heartbeat(_) => return,
     };
+    gate.metrics.announced(about);
     gate.cache.forget(concern.clone());
-    if revoked {
-        gate.streams.cut(|allowed| concern.includes(allowed));
+    // A grant of which a token was superseded lives on, and so do its streams.
+    if about != Announced::Superseded {
+        gate.metrics.cut(gate.streams.cut(|allowed| concern.includes(allowed)));
     }
 }

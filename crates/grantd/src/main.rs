@@ -75,13 +75,13 @@ fn serve(
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let drain = Drain::on_signals(config.shutdown.pace())?;
-        let operations = Operations::start(config.operations.listen, &drain).await?;
+        let operations = Operations::start(config.operations.listen, telemetry.scrape(), &drain).await?;
         service(config, drain, &operations).await
     });
     // A password hash that nobody waits for any more does not hold the exit up.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     if let Err(error) = telemetry.shutdown() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the last traces may be lost");
+        tracing::warn!(error = &error as &dyn std::error::Error, "the last traces, metrics or log records may be lost");
     }
     outcome
 }

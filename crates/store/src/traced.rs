@@ -1,26 +1,39 @@
-//! A span around every call of a store. It knows kinds, numbers and outcomes; never a key or a value.
+//! A span around every call of a store, and how long it took (`db.client.operation.duration`). Both know kinds, numbers and
+//! outcomes; never a key or a value.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use opentelemetry::{KeyValue, global, metrics::Histogram};
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field, info_span};
 
 use crate::{
     Announcement, Batch, CommitOutcome, Index, IndexPage, Key, Precondition, Snapshot, Store, StoreError, Timestamp,
 };
 
-/// Any store, traced.
+/// From a read of a cached page to a commit that waits for a replica.
+const SECONDS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// Any store, traced and measured.
 #[derive(Debug, Clone)]
 pub struct Traced<S> {
     store: S,
     system: &'static str,
+    duration: Histogram<f64>,
 }
 
 impl<S> Traced<S> {
     /// `system` is what OpenTelemetry calls `db.system.name`.
     pub fn new(store: S, system: &'static str) -> Self {
-        Self { store, system }
+        let duration = global::meter("grantd")
+            .f64_histogram("db.client.operation.duration")
+            .with_unit("s")
+            .with_description("How long calls of the store take")
+            .with_boundaries(SECONDS.to_vec())
+            .build();
+        Self { store, system, duration }
     }
 
     fn index_span(&self, operation: &'static str) -> Span {
@@ -35,17 +48,29 @@ impl<S> Traced<S> {
     }
 }
 
-async fn run<T>(
-    span: Span,
-    call: impl Future<Output = Result<T, StoreError>>,
-    outcome: impl FnOnce(&T) -> &'static str,
-) -> Result<T, StoreError> {
-    let answer = call.instrument(span.clone()).await;
-    match &answer {
-        Ok(answer) => span.record("outcome", outcome(answer)),
-        Err(_) => span.record("outcome", "error").record("otel.status_code", "ERROR"),
-    };
-    answer
+impl<S> Traced<S> {
+    async fn run<T>(
+        &self,
+        span: Span,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+        outcome: impl FnOnce(&T) -> &'static str,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let answer = call.instrument(span.clone()).await;
+        let outcome = answer.as_ref().map_or("error", outcome);
+        span.record("outcome", outcome);
+        if answer.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        let labels = [
+            KeyValue::new("db.operation.name", operation),
+            KeyValue::new("db.system.name", self.system),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.duration.record(began.elapsed().as_secs_f64(), &labels);
+        answer
+    }
 }
 
 /// What a batch is about: the kind of the first record that it names.
@@ -66,7 +91,7 @@ impl<S: Store> Store for Traced<S> {
             keys = keys.len(),
             outcome = field::Empty,
         );
-        run(span, self.store.get(keys), |_| "read").await
+        self.run(span, "get", self.store.get(keys), |_| "read").await
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
@@ -85,19 +110,21 @@ impl<S: Store> Store for Traced<S> {
             CommitOutcome::Committed => "committed",
             CommitOutcome::Conflict => "conflict",
         };
-        run(span, self.store.commit(batch), outcome).await
+        self.run(span, "commit", self.store.commit(batch), outcome).await
     }
 
     async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
-        run(self.index_span("add"), self.store.index_add(index, member, expires_at), |()| "added").await
+        self.run(self.index_span("add"), "index_add", self.store.index_add(index, member, expires_at), |()| "added")
+            .await
     }
 
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
-        run(self.index_span("remove"), self.store.index_remove(index, member), |()| "removed").await
+        self.run(self.index_span("remove"), "index_remove", self.store.index_remove(index, member), |()| "removed")
+            .await
     }
 
     async fn index_list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<IndexPage, StoreError> {
-        run(self.index_span("list"), self.store.index_list(index, after, limit), |_| "listed").await
+        self.run(self.index_span("list"), "index_list", self.store.index_list(index, after, limit), |_| "listed").await
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Result<Announcement, StoreError>>, StoreError> {

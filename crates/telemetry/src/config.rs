@@ -17,6 +17,8 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// `EnvFilter` directives; a non-empty `RUST_LOG` replaces them.
     pub log_filter: String,
+    /// Whether metrics can be scraped ([`Telemetry::scrape`](crate::Telemetry::scrape)), beside what goes over OTLP.
+    pub scraped: bool,
 }
 
 impl TelemetryConfig {
@@ -27,6 +29,7 @@ impl TelemetryConfig {
             service_name: service_name.into(),
             log_format: LogFormat::Auto,
             log_filter: DEFAULT_LOG_FILTER.to_owned(),
+            scraped: false,
         }
     }
 }

@@ -38,13 +38,16 @@ pub enum TelemetryError {
     /// The OTLP exporter refuses its configuration.
     #[error("the OTLP exporter cannot be built")]
     Exporter(#[from] ExporterBuildError),
+    /// Metrics cannot be offered to a scraper.
+    #[error("metrics cannot be scraped")]
+    Scrape(#[source] OTelSdkError),
     /// The exporter's own runtime cannot be started.
     #[error("the OTLP exporter's runtime cannot be started")]
     Runtime(#[source] io::Error),
     /// The process already has a `tracing` subscriber or a `log` logger.
     #[error("telemetry is already set up in this process")]
     AlreadyInstalled(#[from] TryInitError),
-    /// Spans may have been lost: the exporter did not finish in time.
-    #[error("the last spans were not flushed")]
+    /// Spans, metrics or log records may have been lost: an exporter did not finish in time.
+    #[error("the last telemetry was not flushed")]
     Flush(#[source] OTelSdkError),
 }

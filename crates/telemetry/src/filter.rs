@@ -43,7 +43,13 @@ impl Directives {
         self.parse()
     }
 
-    /// What reaches the collector: see the crate's documentation.
+    /// What of the log reaches the collector: the same, but for what sending it makes.
+    pub(crate) fn sent(&self) -> Result<impl Filter<Registry> + Send + Sync + use<>, TelemetryError> {
+        let not_transport = filter_fn(|metadata| !is_transport(metadata)).with_max_level_hint(LevelFilter::TRACE);
+        Ok(FilterExt::<Registry>::and(self.parse()?, not_transport))
+    }
+
+    /// What spans reach the collector: see the crate's documentation.
     pub(crate) fn exported(&self) -> Result<impl Filter<Registry> + Send + Sync + use<>, TelemetryError> {
         let ours = filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO);
         let not_transport = filter_fn(|metadata| !is_transport(metadata)).with_max_level_hint(LevelFilter::TRACE);

@@ -1,6 +1,6 @@
-//! Logs and traces: where they go, and how a request's trace crosses grantd's processes.
+//! Logs, traces and metrics: where they go, and how a request's trace crosses grantd's processes.
 //!
-//! This crate owns the process's `tracing` subscriber, the OTLP exporter behind it, and the tower layers that open a
+//! This crate owns the process's `tracing` subscriber, its meter provider, the OTLP exporters behind them, and the tower layers that open a
 //! span for each request served or sent. It knows nothing of OAuth and depends on none of grantd's other crates.
 //!
 //! # Flow
@@ -9,8 +9,9 @@
 //!    variables are read and checked here; a setting that cannot be honoured is an error, not a silent default.
 //! 2. Events go to **stderr**: one compact line each on a terminal, one JSON object each otherwise ([`LogFormat`]).
 //!    Inside an exported span the JSON carries `trace_id` and `span_id`.
-//! 3. If an OTLP endpoint is configured, spans go to it in batches. The exporter runs on threads of its own (a batch
-//!    thread and a one-thread tokio runtime), so it depends on no runtime of ours and can flush after ours is gone.
+//! 3. If an OTLP endpoint is configured, spans and log records go to it in batches, and metrics every minute. The exporters
+//!    run on threads of their own (one for each signal and a one-thread tokio runtime), so they depend on no runtime of ours
+//!    and can flush after ours is gone. Metrics can be scraped as well ([`Scrape`]).
 //! 4. An incoming HTTP or gRPC request passes [`HttpServerTrace`] or [`GrpcServerTrace`]: its `traceparent` becomes
 //!    the parent of a server span. An outgoing gRPC call passes [`GrpcClientTrace`], which opens a client span and
 //!    writes its `traceparent` into the request. Each span ends when the response head is known.
@@ -27,8 +28,9 @@
 //!
 //! Spans, and the events inside them. Spans and events of grantd's own crates are exported from `INFO` up whatever the
 //! log filter says, so that quieter logs do not mean fewer traces; anything the log filter lets through besides is
-//! exported too, except what the exporter's own transport (tonic, h2, hyper, …) emits. There is no metrics or log
-//! exporter.
+//! exported too, except what the exporter's own transport (tonic, h2, hyper, …) emits. Log records are what stderr gets, with
+//! the same exception, and without the fields of the spans around them. Metrics are what all crates count; of requests that
+//! is how long they took, by names that this process knows beforehand.
 //!
 //! # What it leaves to others
 //!
@@ -42,8 +44,10 @@ mod filter;
 mod format;
 mod init;
 mod layer;
+mod metrics;
 
 pub use config::{DEFAULT_LOG_FILTER, LogFormat, TelemetryConfig, UnknownLogFormat};
 pub use error::TelemetryError;
 pub use init::{SHUTDOWN_LIMIT, Telemetry, build, init, init_from};
 pub use layer::{GrpcClientTrace, GrpcServerTrace, HttpServerTrace, ResponseFuture, Traced};
+pub use metrics::{GrpcServerMetrics, Measured, MeasuredFuture, SCRAPE_CONTENT_TYPE, Scrape};

@@ -1,7 +1,22 @@
-//! Security events as structured logs. Names are stable; no field ever holds a secret.
+//! Security events as structured logs, and how many there were of each (`grantd.security.events`). Names are stable; no field
+//! ever holds a secret, and the count knows nothing but the name.
+
+use std::sync::LazyLock;
 
 use grantd_core::Event;
 use grantd_oauth_types::{ClientId, GrantId};
+use opentelemetry::{KeyValue, global, metrics::Counter};
+
+static COUNT: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("grantd")
+        .u64_counter("grantd.security.events")
+        .with_description("Security events, by the name they have in the log")
+        .build()
+});
+
+fn count(name: &'static str) {
+    COUNT.add(1, &[KeyValue::new("event", name)]);
+}
 
 /// What is known about an event.
 #[derive(Debug, Default)]
@@ -17,6 +32,7 @@ pub(crate) struct About<'a> {
 
 /// Logs an event.
 pub(crate) fn log(event: Event, about: &About<'_>) {
+    count(event.name());
     let grant_id = about.grant_id.map(|id| id.to_string()).unwrap_or_default();
     let client_id = about.client_id.map_or("", ClientId::as_str);
     macro_rules! emit {
@@ -38,5 +54,6 @@ pub(crate) fn log(event: Event, about: &About<'_>) {
 
 /// Logs a sign-in event, which has no grant yet.
 pub(crate) fn sign_in(name: &'static str, username: &str, subject: &str, remote_address: &str) {
+    count(name);
     tracing::info!(target: "grantd::security", event = name, username, subject, remote_address);
 }

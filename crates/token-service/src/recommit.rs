@@ -15,7 +15,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,9 +26,17 @@ use grantd_core::{
 };
 use grantd_oauth_types::{ClientId, GrantId};
 use grantd_proto::v1;
+use opentelemetry::{global, metrics::Counter};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{Service, tokens::own_request_id};
+
+static GAPS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("grantd")
+        .u64_counter("grantd.store.announcement.gaps")
+        .with_description("How often announcements of the store broke off, or could not be listened to")
+        .build()
+});
 
 /// How long before a gap something must have been committed to be surely on every replica.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -150,6 +158,7 @@ impl Service {
             let mut last: Option<Instant> = None;
             loop {
                 gap.notified().await;
+                GAPS.add(1, &[]);
                 let now = Instant::now();
                 // A store that lost its watchers and found them again within minutes was away, or half there, in between.
                 let whole = last.filter(|last| now.duration_since(*last) < WHOLE).unwrap_or(now);

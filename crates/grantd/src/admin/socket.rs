@@ -16,7 +16,7 @@ use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{service::Routes, transport::Server};
 
 use super::operator::Operator;
-use crate::{data_dir, drain::Drain, error::Error};
+use crate::{data_dir, drain::Drain, error::Error, rpc};
 
 /// The longest path that fits into a socket address, everywhere.
 const MAX_PATH: usize = 103;
@@ -90,6 +90,7 @@ pub(crate) async fn serve(socket: AdminSocket, routes: Routes, operator: Operato
     });
     let server = Server::builder()
         .layer(GrpcServerTrace)
+        .layer(rpc::metrics::layer())
         .layer(as_admin)
         .add_routes(routes.add_service(OperatorServiceServer::new(operator)))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener).filter_map(mine), drain.clone().begun());

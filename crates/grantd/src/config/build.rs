@@ -166,6 +166,7 @@ impl Config {
             service_name: service_name.to_owned(),
             log_format: self.log.format(),
             log_filter: self.log.filter.clone(),
+            scraped: self.operations.listen.is_some(),
         }
     }
 }

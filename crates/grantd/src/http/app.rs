@@ -8,7 +8,12 @@ use grantd_gate::Gate;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient, Transport};
 use grantd_telemetry::HttpServerTrace;
 
-use super::{flow, leftover, probes::Probes, streams};
+use super::{
+    flow, leftover,
+    metrics::{self, HttpMetrics},
+    probes::Probes,
+    streams,
+};
 use crate::{config::Config, drain::Drain, error::Error};
 
 /// Everything that is served over HTTP, on services that are reached through `transport`.
@@ -36,6 +41,8 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
     Ok(facade
         .without_v07_checks()
         .merge(gate.router())
+        // Whoever probes is not measured: nobody waits for it.
+        .layer(from_fn_with_state(HttpMetrics::new(config.public_url.is_https()), metrics::measure))
         .merge(probes.router())
         .layer(from_fn(leftover::read_on))
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))

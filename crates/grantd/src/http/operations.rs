@@ -8,7 +8,9 @@
 
 use std::net::SocketAddr;
 
+use axum::{http::header, routing::get};
 use grantd_proto::TokenServiceClient;
+use grantd_telemetry::{SCRAPE_CONTENT_TYPE, Scrape};
 use tokio::task::JoinHandle;
 
 use super::{
@@ -29,15 +31,23 @@ pub(crate) struct Operations {
 
 impl Operations {
     /// Listens where the configuration says so.
-    pub(crate) async fn start(address: Option<SocketAddr>, drain: &Drain) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        address: Option<SocketAddr>,
+        scrape: Option<Scrape>,
+        drain: &Drain,
+    ) -> Result<Self, Error> {
         let probes = Probes::new(drain.clone());
         let Some(address) = address else { return Ok(Self { probes, listening: None }) };
         let listener = server::bind(address, "operations.listen").await?;
-        let app = probes.clone().router();
+        let metrics = get(async move || {
+            let text = scrape.as_ref().map(Scrape::text).unwrap_or_default();
+            ([(header::CONTENT_TYPE, SCRAPE_CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")], text)
+        });
+        let app = probes.clone().router().route("/metrics", metrics);
         let limits = Limits { proxies: TrustedProxies::default(), connections: CONNECTIONS };
         // With a drain of its own, which never begins: what says that the process is stopping must not stop before it.
         let listening = tokio::spawn(server::serve(listener, app, limits, Drain::default()));
-        tracing::info!(event = "operations", listen = %address, "probes are answered at {address}");
+        tracing::info!(event = "operations", listen = %address, "probes and metrics are at {address}");
         Ok(Self { probes, listening: Some(listening) })
     }
 

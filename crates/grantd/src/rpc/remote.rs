@@ -34,7 +34,7 @@ pub(crate) async fn transport(config: &Config) -> Result<Transport, Error> {
     };
     let call_timeout = config.facade.call_timeout();
     let connect = move |place: &Place, address: SocketAddr| channel(place, address, tls.clone(), call_timeout);
-    let balanced = Balanced::start(places, SystemResolver, connect);
+    let balanced = Balanced::start(places, SystemResolver, connect).measured();
     let authorization = settings.key.as_ref().map(bearer).transpose()?;
     let channel = ServiceBuilder::new()
         // Outermost: the span covers the wait for a connection.

@@ -12,7 +12,10 @@ use tonic::{service::Routes, transport::Server};
 use crate::{
     drain::Drain,
     error::Error,
-    rpc::tls::{self, Files, Names},
+    rpc::{
+        metrics,
+        tls::{self, Files, Names},
+    },
 };
 
 /// Who may call, and how.
@@ -33,6 +36,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Routes, access: Access,
         .concurrency_limit_per_connection(1024)
         // Outermost: a refused call has a span too.
         .layer(GrpcServerTrace)
+        .layer(metrics::layer())
         .layer(AuthLayer::new(access.keys))
         .add_routes(routes);
     let begun = drain.clone().begun();

@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables that decide whether and how spans are exported.
+//! The `OTEL_*` variables that decide whether and how each signal is exported.
 //!
 //! Only what the OpenTelemetry libraries do not read, or would read differently, is read here: they have no notion of
 //! «off unless an endpoint is set», and they fall back to a default where we refuse.
@@ -9,12 +9,52 @@ use std::time::Duration;
 use crate::TelemetryError;
 
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
-const TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-const CERTIFICATE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+
+/// What is exported: each has variables of its own, which go before the general ones.
+#[derive(Debug)]
+pub(crate) struct Signal {
+    exporter: &'static str,
+    endpoint: &'static str,
+    protocol: &'static str,
+    timeout: &'static str,
+    certificate: &'static str,
+    /// What OTLP over HTTP appends to a general endpoint.
+    path: &'static str,
+}
+
+/// Spans.
+pub(crate) const TRACES: Signal = Signal {
+    exporter: "OTEL_TRACES_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    protocol: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    timeout: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    certificate: "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    path: "/v1/traces",
+};
+
+/// Metrics.
+pub(crate) const METRICS: Signal = Signal {
+    exporter: "OTEL_METRICS_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+    certificate: "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+    path: "/v1/metrics",
+};
+
+/// Log records.
+pub(crate) const LOGS: Signal = Signal {
+    exporter: "OTEL_LOGS_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    protocol: "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+    timeout: "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+    certificate: "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
+    path: "/v1/logs",
+};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,35 +102,36 @@ pub(crate) enum Roots {
 }
 
 impl Settings {
-    /// `None` if spans are not to be exported.
-    pub(crate) fn read(env: &impl Env) -> Result<Option<Self>, TelemetryError> {
-        if env.get(SDK_DISABLED).is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) || !otlp_chosen(env)? {
+    /// `None` if the signal is not to be exported.
+    pub(crate) fn read(signal: &Signal, env: &impl Env) -> Result<Option<Self>, TelemetryError> {
+        let disabled = env.get(SDK_DISABLED).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+        if disabled || !otlp_chosen(signal, env)? {
             return Ok(None);
         }
-        let for_traces = env.get(TRACES_ENDPOINT);
-        let Some(endpoint) = for_traces.clone().or_else(|| env.get(ENDPOINT)) else {
+        let own = env.get(signal.endpoint);
+        let Some(endpoint) = own.clone().or_else(|| env.get(ENDPOINT)) else {
             return Ok(None);
         };
-        let protocol = protocol(env)?;
+        let protocol = protocol(signal, env)?;
         let endpoint = match protocol {
-            Protocol::Http if for_traces.is_none() => format!("{}/v1/traces", endpoint.trim_end_matches('/')),
+            Protocol::Http if own.is_none() => format!("{}{}", endpoint.trim_end_matches('/'), signal.path),
             _ => endpoint,
         };
-        Ok(Some(Self { endpoint, protocol, timeout: timeout(env)? }))
+        Ok(Some(Self { endpoint, protocol, timeout: timeout(signal, env)? }))
     }
 }
 
-fn otlp_chosen(env: &impl Env) -> Result<bool, TelemetryError> {
-    match env.get(TRACES_EXPORTER).as_deref().map(str::trim) {
+fn otlp_chosen(signal: &Signal, env: &impl Env) -> Result<bool, TelemetryError> {
+    match env.get(signal.exporter).as_deref().map(str::trim) {
         None | Some("otlp") => Ok(true),
         Some("none") => Ok(false),
-        Some(other) => Err(refused(TRACES_EXPORTER, format!("«{other}» is not supported; use otlp or none"))),
+        Some(other) => Err(refused(signal.exporter, format!("«{other}» is not supported; use otlp or none"))),
     }
 }
 
-fn protocol(env: &impl Env) -> Result<Protocol, TelemetryError> {
-    let certificate = env.first(CERTIFICATE);
-    let Some((variable, value)) = env.first(PROTOCOL) else {
+fn protocol(signal: &Signal, env: &impl Env) -> Result<Protocol, TelemetryError> {
+    let certificate = env.first([signal.certificate, CERTIFICATE]);
+    let Some((variable, value)) = env.first([signal.protocol, PROTOCOL]) else {
         return Ok(Protocol::Grpc(roots(certificate)));
     };
     match (value.trim().to_ascii_lowercase().as_str(), certificate) {
@@ -107,8 +148,8 @@ fn roots(certificate: Option<(&'static str, String)>) -> Roots {
     certificate.map_or(Roots::Public, |(_, path)| Roots::File(path.into()))
 }
 
-fn timeout(env: &impl Env) -> Result<Duration, TelemetryError> {
-    match env.first(TIMEOUT) {
+fn timeout(signal: &Signal, env: &impl Env) -> Result<Duration, TelemetryError> {
+    match env.first([signal.timeout, TIMEOUT]) {
         None => Ok(DEFAULT_TIMEOUT),
         Some((variable, value)) => match value.trim().parse() {
             Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
@@ -126,7 +167,11 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, TelemetryError> {
-        Settings::read(&|name: &str| {
+        read_for(&TRACES, variables)
+    }
+
+    fn read_for(signal: &Signal, variables: &[(&str, &str)]) -> Result<Option<Settings>, TelemetryError> {
+        Settings::read(signal, &|name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -142,8 +187,8 @@ mod tests {
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&[(ENDPOINT, "")]).unwrap(), None);
         assert_eq!(read(&[AT, (SDK_DISABLED, "TRUE")]).unwrap(), None);
-        assert_eq!(read(&[AT, (TRACES_EXPORTER, "none")]).unwrap(), None);
-        assert!(read(&[AT, (SDK_DISABLED, "false"), (TRACES_EXPORTER, "otlp")]).unwrap().is_some());
+        assert_eq!(read(&[AT, (TRACES.exporter, "none")]).unwrap(), None);
+        assert!(read(&[AT, (SDK_DISABLED, "false"), (TRACES.exporter, "otlp")]).unwrap().is_some());
     }
 
     #[test]
@@ -158,7 +203,7 @@ mod tests {
     fn what_is_said_of_traces_goes_first() {
         let settings = read(&[
             AT,
-            (TRACES_ENDPOINT, "http://traces:1/custom"),
+            (TRACES.endpoint, "http://traces:1/custom"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
@@ -177,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn each_signal_has_its_own_say() {
+        let both = [AT, (PROTOCOL, "http/protobuf"), (METRICS.endpoint, "http://m:9/x"), (LOGS.exporter, "none")];
+        let endpoint = |signal| read_for(signal, &both).unwrap().map(|settings| settings.endpoint);
+        assert_eq!(endpoint(&TRACES).unwrap(), "http://collector:4317/v1/traces");
+        assert_eq!(endpoint(&METRICS).unwrap(), "http://m:9/x");
+        assert_eq!(endpoint(&LOGS), None);
+        let refused = read_for(&METRICS, &[AT, (METRICS.exporter, "prometheus")]).unwrap_err();
+        assert!(refused.to_string().starts_with("OTEL_METRICS_EXPORTER: "), "{refused}");
+    }
+
+    #[test]
     fn a_private_ca_goes_with_grpc() {
         let ca = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem");
         assert_eq!(read(&[AT, ca]).unwrap().unwrap().protocol, Protocol::Grpc(Roots::File("/etc/ca.pem".into())));
@@ -189,7 +245,7 @@ mod tests {
             error(&[AT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]),
             "OTEL_EXPORTER_OTLP_PROTOCOL: «http/json» is not supported; use grpc or http/protobuf"
         );
-        assert!(error(&[AT, (TRACES_EXPORTER, "zipkin")]).starts_with("OTEL_TRACES_EXPORTER: "));
+        assert!(error(&[AT, (TRACES.exporter, "zipkin")]).starts_with("OTEL_TRACES_EXPORTER: "));
         assert!(error(&[AT, ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]).starts_with("OTEL_EXPORTER_OTLP_TIMEOUT: "));
         assert!(error(&[AT, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]).starts_with("OTEL_EXPORTER_OTLP_TIMEOUT: "));
     }

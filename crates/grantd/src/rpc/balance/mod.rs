@@ -32,6 +32,7 @@ use bytes::Bytes;
 use grantd_proto::{BoxError, TransportError};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use opentelemetry::{KeyValue, global};
 use tokio::sync::{Notify, watch};
 use tonic::{Status, body::Body, transport::Channel};
 use tower::Service;
@@ -64,6 +65,23 @@ impl Balanced {
         let look = Arc::new(Notify::new());
         tokio::spawn(addresses::keep_looking(places, resolver, connect, known, look.clone()));
         Self { members, look, turn: Arc::default() }
+    }
+
+    /// Says how many addresses there are, whenever somebody asks, until they are looked up no more.
+    pub(super) fn measured(self) -> Self {
+        let members = self.members.clone();
+        let _ = global::meter("grantd")
+            .u64_observable_gauge("grantd.token_service.addresses")
+            .with_description("Addresses of the token service, by whether calls go there")
+            .with_callback(move |observer| {
+                let known = members.borrow().clone();
+                let known = known.as_deref().unwrap_or_default();
+                let well = known.iter().filter(|member| member.is_well()).count();
+                observer.observe(well as u64, &[KeyValue::new("state", "in_use")]);
+                observer.observe((known.len() - well) as u64, &[KeyValue::new("state", "avoided")]);
+            })
+            .build();
+        self
     }
 
     async fn send(mut self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
