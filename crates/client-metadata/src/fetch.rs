@@ -155,15 +155,20 @@ impl Fetcher {
         }))
     }
 
-    /// The document of a client id.
-    pub async fn fetch(&self, url: &ClientIdUrl, known: Known) -> Result<Fetched<Document>, FetchError> {
+    /// The document of a client id. Where its host would have to be asked, `admits` has the last word.
+    pub async fn fetch(
+        &self,
+        url: &ClientIdUrl,
+        known: Known,
+        admits: impl FnOnce() -> bool,
+    ) -> Result<Fetched<Document>, FetchError> {
         let read = |body: &[u8]| Ok(Document::read(url, body)?);
-        self.0.asked(&self.0.documents, url, known, read).await
+        self.0.asked(&self.0.documents, url, known, admits, read).await
     }
 
     /// The keys at the `jwks_uri` of a known client, by the same rules.
     pub async fn fetch_keys(&self, url: &ClientIdUrl) -> Result<Fetched<KeySet>, FetchError> {
-        self.0.asked(&self.0.keys, url, Known::Kept, |body| Ok(KeySet::read(body)?)).await
+        self.0.asked(&self.0.keys, url, Known::Kept, || true, |body| Ok(KeySet::read(body)?)).await
     }
 }
 
@@ -181,12 +186,16 @@ impl Inner {
         outcomes: &Outcomes<T>,
         url: &ClientIdUrl,
         known: Known,
+        admits: impl FnOnce() -> bool,
         read: impl FnOnce(&[u8]) -> Result<T, FetchError>,
     ) -> Result<Fetched<T>, FetchError> {
         if !self.is_allowed(url.host()) {
             return Err(FetchError::NotAllowed);
         }
         let fetched = async {
+            if !admits() {
+                return Err(FetchError::TooMany);
+            }
             let (body, fresh_for) = self.fetch(url, known).await?;
             Ok(Fetched { content: read(&body)?, fresh_for })
         };
@@ -321,11 +330,14 @@ mod tests {
         // A port that was free a moment ago: nothing answers there.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = |n: usize| ClientIdUrl::parse(&format!("https://localhost:{port}/{n}")).unwrap();
-        let fetch = async |n: usize, known| fetcher.fetch(&url(n), known).await.unwrap_err();
+        let fetch = async |n: usize, known| fetcher.fetch(&url(n), known, || true).await.unwrap_err();
         for n in 0..10 {
             assert!(matches!(fetch(n, Known::Stranger).await, FetchError::Unreachable(_)), "{n}");
         }
         assert_eq!(fetch(10, Known::Stranger).await, FetchError::TooMany);
+        // An outcome that is at hand asks nobody for leave.
+        assert!(matches!(fetcher.fetch(&url(9), Known::Stranger, || false).await, Err(FetchError::Unreachable(_))));
+        assert_eq!(fetcher.fetch(&url(12), Known::Kept, || false).await, Err(FetchError::TooMany));
         // Also one that a stranger named a moment ago, in vain.
         for n in [10, 11] {
             assert!(matches!(fetch(n, Known::Kept).await, FetchError::Unreachable(_)), "{n}");

@@ -55,13 +55,12 @@ impl Service {
         let url = ClientIdUrl::parse(id.as_str()).map_err(|why| refused(why.to_string()))?;
         let known = if kept.is_some() { Known::Kept } else { Known::Stranger };
         // Strangers' URLs are for everybody to name, before anybody is signed in. Who names many waits, and nobody else.
-        if known == Known::Stranger
-            && !remote_address.is_empty()
-            && !self.0.strangers.admits(&limits::network(remote_address))
-        {
-            return Err(still_good(None, &FetchError::TooMany, now).err().unwrap_or_else(errors::unavailable));
-        }
-        match fetcher.fetch(&url, known).await {
+        let admits = || {
+            known == Known::Kept
+                || remote_address.is_empty()
+                || self.0.strangers.admits(&limits::network(remote_address))
+        };
+        match fetcher.fetch(&url, known, admits).await {
             Ok(fetched) => {
                 let (client, _) = self.read_document(id, &fetched, kept.as_ref(), now)?;
                 Ok(Documented { client, fetched: Some(fetched) })
@@ -99,7 +98,7 @@ impl Service {
         let parse = |url: &str| ClientIdUrl::parse(url).map_err(|why| refused(why.to_string()));
         if keys.uri.is_empty() {
             let fetched = fetcher
-                .fetch(&parse(client.id.as_str())?, Known::Kept)
+                .fetch(&parse(client.id.as_str())?, Known::Kept, || true)
                 .await
                 .map_err(|why| not_fetched(client, &why))?;
             let draw = draw(&own_request_id()?)?;
