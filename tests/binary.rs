@@ -349,3 +349,25 @@ async fn a_backup_of_a_running_grantd_is_one_to_go_back_to() {
     assert!(ran(&["backup", from_rest.to_str().unwrap()], elsewhere.to_str().unwrap()).await.contains("records"));
     assert!(client.is_accepted(&tokens.access).await);
 }
+
+#[tokio::test]
+async fn health_is_told_by_the_exit_code() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let ready = format!("{}/readyz", deployment.issuer());
+    let answer = grantd(&["health", &ready], &[], "").await;
+    assert!(answer.status.success() && stdout(&answer).contains("ready"), "{answer:?}");
+    let other = grantd(&["health", &format!("{}/nothing", deployment.issuer())], &[], "").await;
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    assert!(stderr(&other).contains("404"), "{other:?}");
+    let nobody = grantd(&["health", &format!("http://127.0.0.1:{}/readyz", free_port())], &[], "").await;
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    // Whoever accepts and says nothing is not well either.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/readyz", silent.local_addr().unwrap());
+    let late = grantd(&["health", &url, "--timeout", "1"], &[], "").await;
+    assert_eq!(late.status.code(), Some(1), "{late:?}");
+    for wrong in ["127.0.0.1:8080/readyz", "https://127.0.0.1/readyz"] {
+        let refused = grantd(&["health", wrong], &[], "").await;
+        assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+    }
+}

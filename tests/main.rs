@@ -4,6 +4,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
+//! | `doctor` | `grantd doctor` finds nothing wrong with grantd |
+//! | `balance` | several token services: one dies or drains |
 //! | `drain` | stopping under load |
 //! | `events` | what an operator's log says |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
@@ -16,10 +18,16 @@
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
 //! | `takeover` | a facade or token service stops under load |
+//! | `operations` | probes and the steps of stopping, in every role |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
+//! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
+//! | `units` | the units of systemd |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
+//! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
+//! | `client_assertions`, `client_metadata` | clients with a metadata document |
+//! | `products` | products that cannot be driven from here: their requests, replayed |
 //! | `browser` | a real Chromium |
 
 #![expect(
@@ -34,19 +42,26 @@
 mod architecture;
 mod attack;
 mod bad_input;
+mod balance;
 mod binary;
 mod browser;
+mod callers;
+mod client_assertions;
 mod client_metadata;
 mod clients;
 mod conformance;
+mod doctor;
 mod drain;
 mod events;
 mod flow;
 mod harness;
 mod lifecycle;
 mod management;
+mod operations;
 mod outage;
 mod partition;
+mod products;
+mod proxies;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
@@ -57,5 +72,6 @@ mod resources;
 mod takeover;
 mod telemetry;
 mod tls;
+mod units;
 mod upstreams;
 mod web_client;

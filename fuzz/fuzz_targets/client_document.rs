@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| grantd_client_metadata::fuzzing::client_document(input));
+#[path = "../../crates/client-metadata/tests/properties/document.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::check(input));

@@ -75,17 +75,27 @@ impl Process {
 
     /// Waits until its output holds `text`.
     pub(crate) async fn until_output(&mut self, text: &str) {
+        self.until_output_times(text, 1).await;
+    }
+
+    /// Waits until its output holds `text` so many times.
+    pub(crate) async fn until_output_times(&mut self, text: &str, times: usize) {
         let output = self.output.clone();
-        self.until(&format!("output {text:?}"), || {
-            let found = output.lock().unwrap().contains(text);
+        self.until(&format!("output {text:?} ({times} times)"), || {
+            let found = output.lock().unwrap().matches(text).count() >= times;
             async move { found }
         })
         .await;
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal by name.
     pub(crate) async fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.id().to_string();
         let status = Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap();
         assert!(status.success());
     }

@@ -37,8 +37,9 @@ use crate::harness::{
 const ISSUER: &str = "https://mcp.example.com";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
 const CALLBACK: &str = "https://app.example/cb";
-/// Connections of each service to Redis, where each is lost after a few calls.
-const CONNECTIONS: usize = 24;
+/// Connections of each service to Redis where each is lost after a few calls, and takes a second or two to come back: so many that
+/// losses are what is tested, and not an absence.
+const CONNECTIONS: usize = 48;
 const VERIFIER: &str = "verifier-0123456789-0123456789-0123456789-01";
 
 /// Repeatable randomness (SplitMix64), shared by everything of one test.
@@ -315,6 +316,7 @@ impl World {
                 resources: vec![FacadeResource { path: "/mcp".into(), scopes: ScopeSet::parse_lenient("mcp") }],
                 trusted_redirect_hosts: vec![],
                 auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
+                assertion_algorithms: Vec::new(),
                 client_id_metadata_documents: false,
                 iss_parameter: true,
                 // A machine that is busy with other tests must not cut attempts short.

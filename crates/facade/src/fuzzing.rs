@@ -98,7 +98,13 @@ pub fn client_auth(input: &[u8]) {
     assert_eq!(client_auth::tried_basic(&headers), !basic.is_empty());
     let read = client_auth::read(&headers, &params);
     if let Ok(client) = &read {
-        assert!(!client.client_id.is_empty() && basic.len() <= 1);
+        assert!(!(client.client_id.is_empty() && client.client_assertion.is_empty()) && basic.len() <= 1);
+        // An assertion is what the body says, and nothing else.
+        for (said, name) in
+            [(&client.client_assertion, "client_assertion"), (&client.client_assertion_type, "client_assertion_type")]
+        {
+            assert_eq!(params.text(name).ok().as_ref(), Some(said), "{name}");
+        }
         assert!(!client.client_id.contains('\0') && !client.client_secret.contains('\0'));
         // What the body says is never overruled.
         for (said, name) in [(&client.client_id, "client_id"), (&client.client_secret, "client_secret")] {
@@ -111,6 +117,10 @@ pub fn client_auth(input: &[u8]) {
     }
     // Sent by Basic instead, encoded or as it is, it is the same client.
     let Ok(client) = read else { return };
+    // Only the body has assertions.
+    if client.client_id.is_empty() || !(client.client_assertion.is_empty() && client.client_assertion_type.is_empty()) {
+        return;
+    }
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut spellings = vec![format!("{}:{}", encode(&client.client_id), encode(&client.client_secret))];
     if !client.client_id.contains([':', '%']) && !client.client_secret.contains('%') {

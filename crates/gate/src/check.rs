@@ -5,7 +5,7 @@
 //! 3. A token that does not parse is refused without asking anybody.
 //! 4. The rest is asked, through the cache. TokenService away is a 503, never a pass.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -15,6 +15,7 @@ use axum::{
 use grantd_oauth_types::{AccessToken, OAuthErrorCode, ScopeSet};
 use grantd_proto::v1::{self, TokenAllowed, token_denied::Reason, verify_token_response::Result as Verdict};
 use tokio::sync::Semaphore;
+use tonic::Code;
 
 use crate::{GateResource, Inner, answer, cors, metadata, proxy, streams::Registered};
 
@@ -107,8 +108,11 @@ async fn ask(gate: &Inner, resource: &GateResource, token: &AccessToken) -> Resu
         resource: resource.identifier.as_str().to_owned(),
         required_scopes: required(resource),
     };
-    let mut client = gate.tokens.clone();
-    verdict(gate, &gate.calls, resource, client.verify_token(question)).await
+    let attempt = || {
+        let (mut client, question) = (gate.tokens.clone(), question.clone());
+        async move { client.verify_token(question).await }
+    };
+    verdict(gate, &gate.calls, resource, attempt).await
 }
 
 /// Asks whether the grant of an open stream still stands.
@@ -118,25 +122,47 @@ pub(crate) async fn verify_grant(gate: &Inner, resource: &GateResource, grant_id
         resource: resource.identifier.as_str().to_owned(),
         required_scopes: required(resource),
     };
-    let mut client = gate.tokens.clone();
-    verdict(gate, &gate.confirmations, resource, client.verify_grant(question)).await.map(drop)
+    let attempt = || {
+        let (mut client, question) = (gate.tokens.clone(), question.clone());
+        async move { client.verify_grant(question).await }
+    };
+    verdict(gate, &gate.confirmations, resource, attempt).await.map(drop)
 }
 
 fn required(resource: &GateResource) -> Vec<String> {
     resource.required_scopes.iter().map(ToString::to_string).collect()
 }
 
-async fn verdict(
+/// How long to wait before each further attempt. A question changes nothing, so what a token service took along when it went
+/// is asked again, of another where there is one.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+
+type Answer = Result<tonic::Response<v1::VerifyTokenResponse>, tonic::Status>;
+
+async fn verdict<F: Future<Output = Answer>>(
     gate: &Inner,
     places: &Semaphore,
     resource: &GateResource,
-    call: impl Future<Output = Result<tonic::Response<v1::VerifyTokenResponse>, tonic::Status>>,
+    attempt: impl Fn() -> F,
 ) -> Result<TokenAllowed, Refused> {
     let Ok(_place) = places.try_acquire() else {
         tracing::warn!(event = "gate.overloaded", "too many questions to TokenService are under way");
         return Err(Refused::Unavailable);
     };
-    let response = match tokio::time::timeout(gate.config.call_timeout, call).await {
+    let attempts = async {
+        for pause in PAUSES {
+            match attempt().await {
+                // A client whose connection is gone says UNKNOWN.
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
+                    tracing::debug!(event = "gate.verify_again", "TokenService is not reachable, trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                answered => return answered,
+            }
+        }
+        attempt().await
+    };
+    let response = match tokio::time::timeout(gate.config.call_timeout, attempts).await {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => {
             tracing::warn!(event = "gate.verify_failed", code = ?status.code(), "TokenService did not answer");

@@ -17,10 +17,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(gate: Arc<Inner>) {
     let mut pause = Duration::from_millis(100);
+    let mut lost = false;
     loop {
         tokio::select! {
             () = gate.closing.cancelled() => return,
-            heard = listen(&gate) => if heard { pause = Duration::from_millis(100) }
+            heard = listen(&gate, lost) => if heard { (pause, lost) = (Duration::from_millis(100), true) }
         }
         let jitter = rand::rngs::SysRng.try_next_u32().unwrap_or_default() % 1000;
         tokio::select! {
@@ -31,8 +32,8 @@ pub(crate) async fn run(gate: Arc<Inner>) {
     }
 }
 
-/// Until the stream ends; whether anything was heard.
-async fn listen(gate: &Inner) -> bool {
+/// Until the stream ends; whether anything was heard. `lost`: whether one broke before.
+async fn listen(gate: &Inner, lost: bool) -> bool {
     let mut client = gate.tokens.clone();
     let opened =
         tokio::time::timeout(gate.config.call_timeout, client.watch_revocations(WatchRevocationsRequest {})).await;
@@ -48,6 +49,9 @@ async fn listen(gate: &Inner) -> bool {
     loop {
         match tokio::time::timeout(SILENCE, stream.message()).await {
             Ok(Ok(Some(event))) => {
+                if lost && !heard {
+                    tracing::info!(event = "gate.watch_back", "revocations are announced again");
+                }
                 heard = true;
                 if let Some(event) = event.event {
                     apply(gate, event);

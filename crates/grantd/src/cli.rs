@@ -100,9 +100,32 @@ pub(crate) enum Command {
             the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.")]
     Backup(Backup),
 
+    /// Ask a running grantd whether it is well
+    #[command(
+        long_about = "Asks a running grantd whether it is well: exits 0 when the URL answers with success, 1 otherwise.\n\n\
+            For healthchecks of containers, as the image holds no other program. /healthz says that the process turns, \
+            /readyz that it reaches its store.",
+        after_long_help = "Example:\n  grantd health http://127.0.0.1:8080/readyz"
+    )]
+    Health(Health),
+
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+
+    /// Look at a running deployment as MCP clients do, and say what would break which client
+    #[command(
+        long_about = "Look at a running deployment as MCP clients do, and say what would break which client.\n\n\
+            Asks for the metadata, registers a client (and deletes it again where that is offered), and tries the endpoints \
+            with good and bad requests: some forty, one after the other. The deployment need not be a grantd. Every finding \
+            has a code, which docs/doctor.md explains.",
+        after_long_help = "Examples:\n  \
+            grantd doctor https://mcp.example.com/mcp\n  \
+            grantd doctor https://mcp.example.com/mcp --sign-in\n  \
+            grantd doctor https://mcp.example.com/mcp --json | jq -r '.findings[].code'\n\n\
+            Exit codes: 0 nothing breaks a client (there may be warnings), 1 something does, 64 the command line must change."
+    )]
+    Doctor(Doctor),
 }
 
 /// Where the configuration comes from, and the keys that most people set.
@@ -290,6 +313,41 @@ pub(crate) struct Backup {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// `grantd doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[arg(
+        value_name = "URL",
+        help = "The MCP endpoint, as one would type it into a client, such as https://mcp.example.com/mcp"
+    )]
+    pub(crate) url: String,
+    /// Go on through sign-in, tokens, refresh and revocation: prints an address to open in a browser on this machine
+    #[arg(long)]
+    pub(crate) sign_in: bool,
+    /// Write the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many seconds one request may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) timeout: u64,
+    /// Certificate authorities to believe, beside the usual ones and those of this machine (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The client metadata document to try where those are let in [default: that of Claude Code]
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_document: Option<String>,
+}
+
+/// `grantd health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    #[arg(help = "What to ask, such as http://127.0.0.1:8080/readyz")]
+    pub(crate) url: String,
+    /// How many seconds the answer may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) timeout: u64,
 }
 
 /// `grantd config`.

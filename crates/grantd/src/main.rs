@@ -15,6 +15,7 @@ use crate::{
     config::{Config, Purpose},
     drain::Drain,
     error::Error,
+    http::operations::Operations,
 };
 
 mod admin;
@@ -56,6 +57,8 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Client(command) => runtime()?.block_on(commands::client::run(command)),
         Command::Grant(command) => runtime()?.block_on(commands::grant::run(command)),
         Command::Backup(command) => runtime()?.block_on(commands::backup::run(command)),
+        Command::Doctor(command) => runtime()?.block_on(commands::doctor::run(command)),
+        Command::Health(command) => runtime()?.block_on(commands::health::run(command)),
         Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags.load(Purpose::Tool)?),
     }
 }
@@ -64,13 +67,17 @@ fn run(cli: Cli) -> Result<(), Error> {
 fn serve(
     name: &str,
     config: &Config,
-    service: impl AsyncFnOnce(&Config, Drain) -> Result<(), Error>,
+    service: impl AsyncFnOnce(&Config, Drain, &Operations) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let telemetry =
         grantd_telemetry::init(config.telemetry(name)).map_err(|error| Error::Usage(error::chain(&error)))?;
     open_files::allow(config.http.max_connections);
     let runtime = runtime()?;
-    let outcome = runtime.block_on(async { service(config, Drain::on_signals()?).await });
+    let outcome = runtime.block_on(async {
+        let drain = Drain::on_signals(config.shutdown.pace())?;
+        let operations = Operations::start(config.operations.listen, &drain).await?;
+        service(config, drain, &operations).await
+    });
     // A password hash that nobody waits for any more does not hold the exit up.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     if let Err(error) = telemetry.shutdown() {

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
+mod assertions;
 mod authorizations;
 pub mod callers;
 mod clients;
@@ -56,6 +57,9 @@ pub use owner::{OWNER, OwnerOutcome};
 
 use passwords::Passwords;
 
+/// The names whose status `grpc.health.v1` knows: the server, and both services.
+const HEALTH: [&str; 3] = ["", "grantd.v1.TokenService", "grantd.v1.IdentityService"];
+
 /// What the service needs beside its store.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
@@ -63,8 +67,17 @@ pub struct ServiceConfig {
     pub policy: Policy,
     /// How many passwords are hashed at once; each takes 19 MiB and one core for some tens of milliseconds.
     pub argon2_parallel: usize,
-    /// Fetches the metadata documents of clients whose id is a URL; none where such clients are not let in.
-    pub documents: Option<Fetcher>,
+    /// For clients whose id is the URL of a metadata document; none where such clients are not let in.
+    pub documents: Option<DocumentConfig>,
+}
+
+/// What clients with a metadata document need.
+#[derive(Debug, Clone)]
+pub struct DocumentConfig {
+    /// Fetches the documents.
+    pub fetcher: Fetcher,
+    /// What names this server in a client assertion (RFC 7523 §3): the issuer, and the URL of the token endpoint.
+    pub audiences: Vec<String>,
 }
 
 /// The services. Cheap to clone.
@@ -75,14 +88,18 @@ struct Inner {
     store: Arc<dyn Store>,
     policy: Policy,
     passwords: Passwords,
-    documents: Option<Fetcher>,
+    documents: Option<DocumentConfig>,
     /// Registrations by address.
     registrations: limits::Limit<String>,
+    /// Client id URLs that nobody is signed in to, by address of who names them.
+    strangers: limits::Limit<String>,
     /// Revocations that may have to be committed again.
     recent: recommit::Recent,
     is_guarded: AtomicBool,
     /// Bounds the writes behind answers; what finds no place is left to the next use.
     background: Arc<tokio::sync::Semaphore>,
+    /// Health says NOT_SERVING from then on.
+    retiring: CancellationToken,
     closing: CancellationToken,
 }
 
@@ -101,9 +118,11 @@ impl Service {
             passwords: Passwords::new(config.argon2_parallel),
             documents: config.documents,
             registrations: limits::Limit::new(600, Duration::from_secs(1)),
+            strangers: limits::Limit::new(30, Duration::from_secs(5)),
             recent: recommit::Recent::default(),
             is_guarded: AtomicBool::new(false),
             background: Arc::new(tokio::sync::Semaphore::new(64)),
+            retiring: CancellationToken::new(),
             closing: CancellationToken::new(),
         }))
     }
@@ -115,24 +134,31 @@ impl Service {
         if !self.0.is_guarded.swap(true, Ordering::AcqRel) {
             tokio::spawn(self.clone().recommit_after_gaps());
         }
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let (mut reporter, health) = tonic_health::server::health_reporter();
         let service = self.clone();
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(2));
             loop {
                 tokio::select! {
-                    () = service.0.closing.cancelled() => break,
+                    () = service.0.retiring.cancelled() => break,
                     _ = every.tick() => {}
                 }
                 let status = match service.ready().await {
                     Ok(()) => tonic_health::ServingStatus::Serving,
                     Err(_) => tonic_health::ServingStatus::NotServing,
                 };
-                reporter.set_service_status("", status).await;
-                reporter.set_service_status("grantd.v1.TokenService", status).await;
-                reporter.set_service_status("grantd.v1.IdentityService", status).await;
+                for name in HEALTH {
+                    reporter.set_service_status(name, status).await;
+                }
             }
-            reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            for name in HEALTH {
+                reporter.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+            }
+            service.0.closing.cancelled().await;
+            // Ends the streams of those who watch the status: they would keep their connections open.
+            for name in HEALTH {
+                reporter.clear_service_status(name).await;
+            }
         });
 
         let mut routes = Routes::builder();
@@ -159,13 +185,23 @@ impl Service {
         self.0.store.ping().await.map(|_| ())
     }
 
+    /// From now on `grpc.health.v1` says NOT_SERVING, so that callers go elsewhere. Everything is served as before.
+    pub fn retire(&self) {
+        self.0.retiring.cancel();
+    }
+
     /// Ends what would otherwise run on: the streams of watchers, and the health task. Calls in flight are finished.
     pub fn close(&self) {
+        self.0.retiring.cancel();
         self.0.closing.cancel();
     }
 
     fn policy(&self) -> &Policy {
         &self.0.policy
+    }
+
+    fn fetcher(&self) -> Option<&Fetcher> {
+        self.0.documents.as_ref().map(|documents| &documents.fetcher)
     }
 }
 

@@ -39,7 +39,19 @@ async fn refusals_and_failures_are_not_kept() {
     assert_eq!(running.status(1).await, 503);
     running.script.tokens(|| allow(person()));
     assert_eq!(running.status(1).await, 200, "a token that was just issued works at once");
-    assert_eq!(running.script.asked(), 3);
+    // Where nobody could answer it was asked three times.
+    assert_eq!(running.script.asked(), 1 + 3 + 1);
+}
+
+#[tokio::test]
+async fn what_a_token_service_took_along_is_asked_again() {
+    let running = Running::before(ok).await;
+    let script = running.script.clone();
+    running.script.tokens(move || {
+        if script.asked() < 2 { Err(tonic::Status::unknown("the connection closed")) } else { allow(person()) }
+    });
+    assert_eq!(running.status(1).await, 200);
+    assert_eq!(running.script.asked(), 2);
 }
 
 #[tokio::test]

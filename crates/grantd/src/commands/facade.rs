@@ -1,11 +1,21 @@
 //! `grantd facade`: the HTTP half as a process of its own.
 
-use crate::{config::Config, drain::Drain, error::Error, http, rpc};
+use grantd_proto::TokenServiceClient;
+
+use crate::{
+    config::Config,
+    drain::Drain,
+    error::Error,
+    http::{self, operations::Operations},
+    rpc,
+};
 
 /// Runs until it is told to stop.
-pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, drain: Drain, operations: &Operations) -> Result<(), Error> {
     let listener = http::server::bind(config.listen, "--listen").await?;
-    let app = http::app::router(config, rpc::remote::transport(config).await?, &drain)?;
+    let transport = rpc::remote::transport(config).await?;
+    operations.ask(TokenServiceClient::new(transport.clone()));
+    let app = http::app::router(config, transport, &drain)?;
     tracing::info!(
         event = "serving",
         public_url = %config.public_url,

@@ -1,6 +1,6 @@
 //! `grantd serve`: everything in one process.
 
-use grantd_proto::Role;
+use grantd_proto::{Role, TokenServiceClient};
 use grantd_token_service::Service;
 use tonic::service::Routes;
 
@@ -13,13 +13,14 @@ use crate::{
     data_dir,
     drain::Drain,
     error::Error,
-    http, owner, rpc,
+    http::{self, operations::Operations},
+    owner, rpc,
     store::{self, Opened},
 };
 
 /// Runs until it is told to stop.
-pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
-    let running = Running::start(config, &drain).await?;
+pub(crate) async fn run(config: &Config, drain: Drain, operations: &Operations) -> Result<(), Error> {
+    let running = Running::start(config, &drain, operations).await?;
     running.until_stopped(drain).await
 }
 
@@ -33,10 +34,11 @@ pub(crate) struct Running {
 
 impl Running {
     /// In the order in which things fail most plainly: the port, the store, the first user.
-    pub(crate) async fn start(config: &Config, drain: &Drain) -> Result<Self, Error> {
+    pub(crate) async fn start(config: &Config, drain: &Drain, operations: &Operations) -> Result<Self, Error> {
         let listener = http::server::bind(config.listen, "--listen").await?;
         let state = State::open(config).await?;
         let transport = rpc::local::transport(state.routes.clone(), Role::Flow);
+        operations.ask(TokenServiceClient::new(transport.clone()));
         let app = http::app::router(config, transport, drain)?;
         tracing::info!(
             event = "serving",
@@ -53,16 +55,21 @@ impl Running {
     pub(crate) async fn until_stopped(self, drain: Drain) -> Result<(), Error> {
         let admin =
             tokio::spawn(socket::serve(self.state.admin, self.state.routes, self.state.operator, drain.clone()));
-        let service = self.state.service;
-        let watched = drain.clone();
-        let closing = service.clone();
-        tokio::spawn(async move {
-            watched.begun().await;
-            closing.close();
-        });
+        close_at(&drain, self.state.service);
         http::server::serve(self.listener, self.app, self.limits, drain).await;
         admin.await.map_err(Error::because("the admin socket failed"))
     }
+}
+
+/// Health turns off when the process is told to stop; what would keep connections open ends when listeners close.
+pub(crate) fn close_at(drain: &Drain, service: Service) {
+    let drain = drain.clone();
+    tokio::spawn(async move {
+        drain.clone().told().await;
+        service.retire();
+        drain.begun().await;
+        service.close();
+    });
 }
 
 /// The half that holds state: the store, the services on it, and the socket of the operator.
@@ -81,7 +88,7 @@ impl State {
     /// Opens the store, makes the first user, and listens for the operator.
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         socket::check_length(&config.admin_socket())?;
-        owner::check_variable()?;
+        owner::check_variables()?;
         data_dir::create(&config.data_dir)?;
         let Opened { store, embedded } = store::open(config).await?;
         let service = Service::new(store, config.service()?);

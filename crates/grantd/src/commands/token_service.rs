@@ -1,13 +1,23 @@
 //! `grantd token-service`: the gRPC half as a process of its own.
 
-use super::serve::State;
-use crate::{admin::socket, config::Config, drain::Drain, error::Error, http, rpc};
+use grantd_proto::{Role, TokenServiceClient};
+
+use super::serve::{State, close_at};
+use crate::{
+    admin::socket,
+    config::Config,
+    drain::Drain,
+    error::Error,
+    http::{self, operations::Operations},
+    rpc,
+};
 
 /// Runs until it is told to stop.
-pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, drain: Drain, operations: &Operations) -> Result<(), Error> {
     let listen = config.token_service.listen;
     let listener = http::server::bind(listen, "--listen (token_service.listen)").await?;
     let State { service, routes, admin, operator } = State::open(config).await?;
+    operations.ask(TokenServiceClient::new(rpc::local::transport(routes.clone(), Role::Flow)));
     tracing::info!(
         event = "serving",
         listen = %listen,
@@ -16,12 +26,7 @@ pub(crate) async fn run(config: &Config, drain: Drain) -> Result<(), Error> {
         "the token service is ready at {listen}"
     );
     let admin = tokio::spawn(socket::serve(admin, routes.clone(), operator, drain.clone()));
-    let watched = drain.clone();
-    tokio::spawn(async move {
-        watched.begun().await;
-        // Watchers would keep their connections open.
-        service.close();
-    });
+    close_at(&drain, service);
     let settings = &config.token_service;
     let tls = settings.serves_tls().then(|| (settings.tls.files(), config.caller_names()));
     let access = rpc::server::Access { keys: config.caller_keys(), tls };

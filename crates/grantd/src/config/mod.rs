@@ -24,9 +24,12 @@ mod http;
 mod keys;
 mod load;
 mod log;
+mod operations;
 mod problems;
 mod resources;
 mod rules;
+pub(crate) mod secret_files;
+mod shutdown;
 mod sign_in;
 mod store;
 #[cfg(test)]
@@ -36,7 +39,7 @@ mod tokens;
 mod values;
 
 pub(crate) use self::{
-    environment::Variables,
+    environment::{OWNER_PASSWORD, Variables},
     load::{Flag, Input, load},
     problems::ConfigError,
     resources::{Resource, Scopes},
@@ -75,6 +78,10 @@ pub(crate) struct Config {
     pub(crate) gate: gate::Gate,
     /// The gRPC service, where it is a process of its own.
     pub(crate) token_service: token_service::TokenService,
+    /// Probes and metrics, for whoever runs it.
+    pub(crate) operations: operations::Operations,
+    /// How the process stops.
+    pub(crate) shutdown: shutdown::Shutdown,
     /// Logs.
     pub(crate) log: log::Log,
     /// What is protected.
@@ -98,6 +105,8 @@ impl Default for Config {
             facade: Default::default(),
             gate: Default::default(),
             token_service: Default::default(),
+            operations: Default::default(),
+            shutdown: Default::default(),
             log: Default::default(),
             resource: Vec::new(),
             scopes: Scopes::default(),
@@ -159,6 +168,8 @@ impl Config {
         self.facade.check(problems);
         self.gate.check(problems);
         self.token_service.check(purpose, problems);
+        self.operations.check(self, purpose, problems);
+        self.shutdown.check(problems);
         self.log.check(problems);
         resources::check(self, purpose, problems);
     }

@@ -13,7 +13,7 @@ use super::{
     Purpose,
     load::Sources,
     problems::Problems,
-    values::{self, Secret},
+    values::{self, Secret, Texts},
 };
 use crate::rpc::tls::Files;
 
@@ -24,10 +24,12 @@ pub(crate) struct TokenService {
     /// `grantd token-service`: where gRPC is served.
     #[serde(with = "values::address")]
     pub(crate) listen: SocketAddr,
-    /// `grantd facade`: where the token service is.
-    pub(crate) url: String,
+    /// `grantd facade`: where the token service is, or each of several.
+    pub(crate) url: Texts,
     /// `grantd facade`: the key it shows.
     pub(crate) key: Option<Secret>,
+    /// A file that holds `key`.
+    pub(crate) key_file: Option<PathBuf>,
     /// TLS between the two.
     pub(crate) tls: Tls,
     /// Lets keys and tokens cross a network in the clear.
@@ -46,6 +48,8 @@ pub(crate) struct Caller {
     pub(crate) role: CallerRole,
     /// The key; or
     pub(crate) key: Secret,
+    /// A file that holds `key`; or
+    pub(crate) key_file: Option<PathBuf>,
     /// a DNS name in its certificate.
     pub(crate) certificate: Option<String>,
 }
@@ -92,8 +96,9 @@ impl Default for TokenService {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8081),
-            url: "http://127.0.0.1:8081".to_owned(),
+            url: Texts(vec!["http://127.0.0.1:8081".to_owned()]),
             key: None,
+            key_file: None,
             tls: Tls::default(),
             insecure_plaintext: false,
             caller: Vec::new(),
@@ -109,19 +114,19 @@ const MAKE_A_KEY: &str = "make one with: head -c 32 /dev/urandom | base64";
 
 impl TokenService {
     /// Takes the key from `GRANTD_SERVICE_KEY` where the configuration names none.
-    pub(super) fn adopt(&mut self, key: Secret, purpose: Purpose, sources: &mut Sources) {
+    pub(super) fn adopt(&mut self, key: Secret, variable: &str, purpose: Purpose, sources: &mut Sources) {
         match purpose {
             Purpose::Facade if self.key.is_none() => {
                 self.key = Some(key);
-                sources.set_by_service_key("token_service.key".to_owned());
+                sources.set_by_service_key("token_service.key".to_owned(), variable);
             }
             Purpose::TokenService => {
-                sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()));
+                sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()), variable);
                 self.caller.push(Caller {
                     name: "service-key".to_owned(),
                     role: CallerRole::Flow,
                     key,
-                    certificate: None,
+                    ..Caller::default()
                 });
             }
             Purpose::Facade | Purpose::Serve | Purpose::Demo | Purpose::Tool => {}
@@ -179,8 +184,9 @@ impl TokenService {
     }
 
     fn check_client(&self, problems: &mut Problems) {
+        let is_tls = self.url.0.iter().all(|url| url.starts_with("https://"));
         match &self.key {
-            None if self.url.starts_with("https://") && self.tls.cert_file.is_some() => {}
+            None if is_tls && self.tls.cert_file.is_some() => {}
             None => problems.add(
                 "token_service.key",
                 "set GRANTD_SERVICE_KEY to the key that the token service knows, or token_service.tls to a certificate that it knows",
@@ -191,10 +197,29 @@ impl TokenService {
                 format!("a service key has at least {KEY_LENGTH} printable ASCII characters; {MAKE_A_KEY}"),
             ),
         }
-        let url = match url::Url::parse(&self.url) {
+        problems.require(
+            !self.url.0.is_empty(),
+            "token_service.url",
+            "name at least one token service, such as http://127.0.0.1:8081",
+        );
+        problems.require(
+            is_tls || self.url.0.iter().all(|url| !url.starts_with("https://")),
+            "token_service.url",
+            "all of them are https://, or none: the same keys and tokens go to each",
+        );
+        self.url.0.iter().for_each(|url| self.check_url(url, problems));
+    }
+
+    fn check_url(&self, url: &str, problems: &mut Problems) {
+        let url = match url::Url::parse(url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => url,
             _ => return problems.add("token_service.url", "write a URL such as http://127.0.0.1:8081"),
         };
+        problems.require(
+            url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none(),
+            "token_service.url",
+            "write scheme, host and port only, such as http://127.0.0.1:8081: gRPC has paths of its own",
+        );
         let loopback = match url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

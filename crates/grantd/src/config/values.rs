@@ -174,6 +174,42 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     }
 }
 
+/// One text, or several in an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrMore", into = "OneOrMore")]
+pub(crate) struct Texts(pub(crate) Vec<String>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "write a text in quotes, or several in an array")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl From<OneOrMore> for Texts {
+    fn from(read: OneOrMore) -> Self {
+        match read {
+            OneOrMore::One(text) => Self(vec![text]),
+            OneOrMore::More(texts) => Self(texts),
+        }
+    }
+}
+
+impl From<Texts> for OneOrMore {
+    fn from(Texts(mut texts): Texts) -> Self {
+        match texts.pop() {
+            Some(only) if texts.is_empty() => Self::One(only),
+            last => Self::More(texts.into_iter().chain(last).collect()),
+        }
+    }
+}
+
+impl fmt::Display for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
 /// For `#[serde(with)]`: the public URL.
 pub(crate) mod public_url {
     use super::*;
@@ -199,6 +235,22 @@ pub(crate) mod address {
         text(deserializer)?
             .parse()
             .map_err(|_| D::Error::custom("write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080"))
+    }
+}
+
+/// For `#[serde(with)]`: an address to listen on, or none.
+pub(crate) mod optional_address {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+        match address {
+            Some(address) => super::address::serialize(address, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+        super::address::deserialize(deserializer).map(Some)
     }
 }
 

@@ -8,7 +8,7 @@ use grantd_gate::Gate;
 use grantd_proto::{IdentityServiceClient, TokenServiceClient, Transport};
 use grantd_telemetry::HttpServerTrace;
 
-use super::{flow, probes, streams};
+use super::{flow, leftover, probes::Probes, streams};
 use crate::{config::Config, drain::Drain, error::Error};
 
 /// Everything that is served over HTTP, on services that are reached through `transport`.
@@ -30,12 +30,14 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
         begun.await;
         closing.close();
     });
-    let probes = probes::router(tokens, drain.clone());
+    let probes = Probes::new(drain.clone());
+    probes.ask(tokens);
     // A path of the configuration may have a segment that begins with `:` or `*`: meant literally.
     Ok(facade
         .without_v07_checks()
         .merge(gate.router())
-        .merge(probes)
+        .merge(probes.router())
+        .layer(from_fn(leftover::read_on))
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))
         .layer(from_fn(flow::label))
         // Outermost: every answer is in a span, and everything that is called for it hangs below.

@@ -1,11 +1,13 @@
 //! HTTP: the one application of a process ([`app`]), its probes ([`probes`]), the listener ([`server`]) and whose address a
-//! request has ([`address`]), and the end of open streams ([`streams`]).
+//! request has ([`address`]), the end of open streams ([`streams`]), and the listener for whoever runs it ([`operations`]).
 
 mod address;
 #[cfg(test)]
 mod address_properties;
 pub(crate) mod app;
 pub(crate) mod flow;
+pub(crate) mod leftover;
+pub(crate) mod operations;
 pub(crate) mod probes;
 pub(crate) mod server;
 pub(crate) mod streams;

@@ -2,15 +2,12 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tower::Service;
 
 use super::files::{Files, Pem};
 use crate::error::Error;
@@ -49,29 +46,23 @@ pub(crate) fn public_client(authority: Option<&Path>) -> Result<Arc<ClientConfig
     Ok(Arc::new(config))
 }
 
-/// Connects to the host and port of a URI, whatever its scheme says, with TLS.
-pub(crate) async fn connector(
-    files: Files,
-) -> Result<
-    impl Service<
-        Uri,
-        Response = TokioIo<TlsStream<TcpStream>>,
-        Error = io::Error,
-        Future: Future<Output = Result<TokioIo<TlsStream<TcpStream>>, io::Error>> + Send,
-    > + Send
-    + 'static,
-    Error,
-> {
-    let config = files.keep(build).await?;
-    Ok(tower::service_fn(move |uri: Uri| {
-        let connector = TlsConnector::from(config.borrow().clone());
-        async move {
-            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let name = ServerName::try_from(host.clone())
-                .map_err(|error: InvalidDnsNameError| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-            let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
-            stream.set_nodelay(true)?;
-            Ok(TokioIo::new(connector.connect(name, stream).await?))
-        }
-    }))
+/// Speaks TLS on connections to the token service, with the certificates that are current then. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct TlsClient(watch::Receiver<Arc<ClientConfig>>);
+
+impl TlsClient {
+    /// Reads the files, and again whenever they change.
+    pub(crate) async fn new(files: Files) -> Result<Self, Error> {
+        files.keep(build).await.map(Self)
+    }
+
+    /// The handshake, with a server that must show a certificate for `name`.
+    pub(crate) async fn handshake(
+        &self,
+        name: ServerName<'static>,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(self.0.borrow().clone());
+        connector.connect(name, stream).await
+    }
 }

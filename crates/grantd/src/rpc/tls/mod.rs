@@ -12,7 +12,7 @@ mod files;
 mod server;
 
 pub(crate) use self::{
-    client::{connector, public_client},
+    client::{TlsClient, public_client},
     files::Files,
     server::{Names, incoming},
 };
