@@ -37,8 +37,9 @@ use crate::harness::{
 const ISSUER: &str = "https://mcp.example.com";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
 const CALLBACK: &str = "https://app.example/cb";
-/// Connections of each service to Redis, where each is lost after a few calls.
-const CONNECTIONS: usize = 24;
+/// Connections of each service to Redis where each is lost after a few calls, and takes a second or two to come back: so many that
+/// losses are what is tested, and not an absence.
+const CONNECTIONS: usize = 48;
 const VERIFIER: &str = "verifier-0123456789-0123456789-0123456789-01";
 
 /// Repeatable randomness (SplitMix64), shared by everything of one test.

@@ -1,5 +1,6 @@
-//! What holds for every client id and every head of an answer. This module is there for the fuzz target (feature `fuzzing`) and
-//! for the test that feeds its corpus to the same function, and in no other build. Documents have a property in `tests`.
+//! What holds for every client id, and for how long what its host answers is kept. (Documents and keys: `tests/properties`.)
+//! This module is there for the fuzz target (feature `fuzzing`) and for the test that feeds its corpus to the same function, and
+//! in no other build.
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use url::{Host, Url};
@@ -9,15 +10,14 @@ use crate::{
     url::ClientIdUrl,
 };
 
-/// A client id, and how its host answers. The input is the client id, then headers, a line each; what follows an empty line is
-/// left aside.
+/// A client id, and how its host answers. The input is the client id, then headers, a line each.
 pub fn client_id(input: &[u8]) {
-    let end = input.windows(2).position(|two| two == b"\n\n").unwrap_or(input.len());
-    let head = String::from_utf8_lossy(input.get(..end).unwrap_or_default());
-    let (client_id, headers) = head.split_once('\n').unwrap_or((&head, ""));
+    let text = String::from_utf8_lossy(input);
+    let (client_id, headers) = text.split_once('\n').unwrap_or((&text, ""));
     answer(headers);
-    let Ok(url) = ClientIdUrl::parse(client_id) else { return };
-    is_plain(&url, client_id);
+    if let Ok(url) = ClientIdUrl::parse(client_id) {
+        is_plain(&url, client_id);
+    }
 }
 
 /// Whoever reads the id reads the same, and it is asked for at the host that a person is shown.

@@ -141,7 +141,9 @@ pub fn list(input: &[u8]) {
     // Written without doubt (each member once, nothing escaped that need not be), it is shown without those tools.
     let plain = read.to_string();
     let shown = hidden().message(&plain).unwrap_or_else(|| plain.clone());
-    let Ok(shown) = serde_json::from_str::<Value>(&shown) else { unreachable!("it was JSON") };
+    // Both are read from text: not every number survives being written.
+    let again = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (shown, read) = (again(&shown), again(&plain));
     let expected = match read {
         Value::Array(batch) => batch.into_iter().map(without).collect(),
         one => without(one),
