@@ -5,10 +5,11 @@ use std::{
     process::{Output, Stdio},
 };
 
+use reqwest::StatusCode;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::harness::{Client, Deployment, Options, Process, free_port, http};
+use crate::harness::{Client, Deployment, Options, Process, client::refused, free_port, http};
 
 async fn grantd(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
@@ -279,6 +280,11 @@ async fn the_operator_sees_and_takes_back_grants_and_clients() {
 
     let shown = ran(&["client", "show", &one.id], data).await;
     assert!(shown.contains("Tests") && shown.contains("http://localhost:3118/callback"), "{shown}");
+    let clients = ran(&["client", "list"], data).await;
+    assert_eq!(clients.lines().count(), 1 + 2, "{clients}");
+    for client in [&one, &two] {
+        assert!(clients.lines().any(|line| line.contains(&client.id) && line.contains("Tests")), "{clients}");
+    }
     let listed = ran(&["grant", "list"], data).await;
     assert_eq!(listed.lines().count(), 1 + 3, "{listed}");
     let of_two = ran(&["grant", "list", "--client", &two.id], data).await;
@@ -298,6 +304,14 @@ async fn the_operator_sees_and_takes_back_grants_and_clients() {
     assert!(ran(&["grant", "revoke", "--all"], data).await.contains("Revoked"));
     assert!(!one.is_accepted(&fifth.access).await);
     assert!(ran(&["grant", "revoke", "--all"], data).await.contains("nothing to revoke"));
+
+    // A client goes with all it was granted, and nobody else's.
+    let (of_one, of_two) = (one.pair().await, two.pair().await);
+    ran(&["client", "remove", &one.id], data).await;
+    assert!(!one.is_accepted(&of_one.access).await && two.is_accepted(&of_two.access).await);
+    refused(one.refresh(&of_one.refresh).await, StatusCode::UNAUTHORIZED, "invalid_client").await;
+    let clients = ran(&["client", "list"], data).await;
+    assert!(!clients.contains(&one.id) && clients.contains(&two.id), "{clients}");
 
     for (args, says) in [
         (&["grant", "revoke"][..], "required"),
@@ -334,4 +348,26 @@ async fn a_backup_of_a_running_grantd_is_one_to_go_back_to() {
     let from_rest = deployment.dir.path().join("rest.redb");
     assert!(ran(&["backup", from_rest.to_str().unwrap()], elsewhere.to_str().unwrap()).await.contains("records"));
     assert!(client.is_accepted(&tokens.access).await);
+}
+
+#[tokio::test]
+async fn health_is_told_by_the_exit_code() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let ready = format!("{}/readyz", deployment.issuer());
+    let answer = grantd(&["health", &ready], &[], "").await;
+    assert!(answer.status.success() && stdout(&answer).contains("ready"), "{answer:?}");
+    let other = grantd(&["health", &format!("{}/nothing", deployment.issuer())], &[], "").await;
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    assert!(stderr(&other).contains("404"), "{other:?}");
+    let nobody = grantd(&["health", &format!("http://127.0.0.1:{}/readyz", free_port())], &[], "").await;
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    // Whoever accepts and says nothing is not well either.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/readyz", silent.local_addr().unwrap());
+    let late = grantd(&["health", &url, "--timeout", "1"], &[], "").await;
+    assert_eq!(late.status.code(), Some(1), "{late:?}");
+    for wrong in ["127.0.0.1:8080/readyz", "https://127.0.0.1/readyz"] {
+        let refused = grantd(&["health", wrong], &[], "").await;
+        assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+    }
 }

@@ -1,12 +1,8 @@
 //! Clients whose id is the URL of a metadata document, with a site of their own: HTTPS, and able to misbehave.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use axum::{
@@ -15,26 +11,12 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
 
 use crate::{
     binary::ran,
     harness::{
-        Client, Deployment, Options,
+        Client, Deployment, Options, Site,
         client::{CALLBACK, pair, refused},
         http,
     },
@@ -47,13 +29,10 @@ struct Content {
     asked: AtomicUsize,
 }
 
-/// A site whose certificate is for `localhost`.
-struct Site {
+/// A site of clients, and what it holds.
+pub(crate) struct ClientSite {
+    pub(crate) site: Site,
     content: Arc<Content>,
-    authority: PathBuf,
-    acceptor: TlsAcceptor,
-    running: Option<JoinHandle<()>>,
-    _dir: tempfile::TempDir,
 }
 
 async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
@@ -70,6 +49,7 @@ async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
         "/html" => axum::response::Html("<h1>Sign in to the Wi-Fi</h1>").into_response(),
         "/other" => axum::Json(document("https://localhost/client.json")).into_response(),
         "/missing" => StatusCode::NOT_FOUND.into_response(),
+        "/broken" => StatusCode::BAD_GATEWAY.into_response(),
         "/huge" => axum::Json(json!({ "client_id": id, "filler": "x".repeat(100_000) })).into_response(),
         "/nothing" => axum::Json(json!({ "client_id": id })).into_response(),
         "/secret" => {
@@ -87,64 +67,20 @@ async fn serve(State(content): State<Arc<Content>>, uri: Uri) -> Response {
     }
 }
 
-impl Site {
-    async fn start() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let authority = dir.path().join("ca.crt");
-        std::fs::write(&authority, issuer.pem()).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let content = Arc::new(Content {
-            port: listener.local_addr().unwrap().port(),
-            redirect_uris: Mutex::new(json!(["http://localhost/callback"])),
-            asked: AtomicUsize::new(0),
-        });
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let mut site = Self { content, authority, acceptor, running: None, _dir: dir };
-        site.listen(listener);
-        site
-    }
-
-    fn listen(&mut self, listener: TcpListener) {
-        let app = Router::new().fallback(serve).with_state(self.content.clone());
-        let acceptor = self.acceptor.clone();
-        self.running = Some(tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, service) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let _ =
-                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        }));
-    }
-
-    async fn stop(&mut self) {
-        let running = self.running.take().unwrap();
-        running.abort();
-        let _ = running.await;
-    }
-
-    async fn start_again(&mut self) {
-        self.listen(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], self.content.port))).await.unwrap());
-    }
-
-    fn client_id(&self, path: &str) -> String {
-        format!("https://localhost:{}{path}", self.content.port)
+impl ClientSite {
+    pub(crate) async fn start() -> Self {
+        let mut content = None;
+        let site = Site::start(|port| {
+            let held = Arc::new(Content {
+                port,
+                redirect_uris: Mutex::new(json!(["http://localhost/callback"])),
+                asked: AtomicUsize::new(0),
+            });
+            content = Some(held.clone());
+            Router::new().fallback(serve).with_state(held)
+        })
+        .await;
+        Self { site, content: content.unwrap() }
     }
 
     fn asked(&self) -> usize {
@@ -152,23 +88,19 @@ impl Site {
     }
 
     fn client(&self, base: &str, path: &str) -> Client {
-        let id = self.client_id(path);
+        let id = self.site.url(path);
         Client { base: base.to_owned(), id, secret: None, registration: String::new(), http: http() }
     }
 
     /// Lets its clients in, on this machine.
-    fn options(&self) -> Options {
-        let config = format!(
-            "[client_metadata]\nenabled = true\ninsecure_allow_private_addresses = true\nca_file = \"{}\"\n",
-            self.authority.display()
-        );
-        Options { config, ..Options::default() }
+    pub(crate) fn options(&self) -> Options {
+        Options { config: self.site.client_metadata(), ..Options::default() }
     }
 }
 
 #[tokio::test]
 async fn a_client_with_a_document_needs_no_registration() {
-    let site = Arc::new(tokio::sync::Mutex::new(Site::start().await));
+    let site = Arc::new(tokio::sync::Mutex::new(ClientSite::start().await));
     let options = site.lock().await.options();
     Deployment::each(options, async |deployment| {
         let mut site = site.lock().await;
@@ -193,7 +125,7 @@ async fn a_client_with_a_document_needs_no_registration() {
         assert!(client.is_accepted(&first.access).await);
 
         // Its site is away: nobody is signed out, and what is as new serves.
-        site.stop().await;
+        site.site.stop().await;
         let first = pair(client.refresh(&first.refresh).await).await;
         client.pair().await;
         // All installs share the id, and their grants are told apart.
@@ -211,7 +143,7 @@ async fn a_client_with_a_document_needs_no_registration() {
         ran(&["client", "remove", &client.id], data.to_str().unwrap()).await;
         refused(client.refresh(&first.refresh).await, StatusCode::UNAUTHORIZED, "invalid_client").await;
         // It comes back as another: nothing of before revives.
-        site.start_again().await;
+        site.site.start_again().await;
         let anew = client.pair().await;
         assert!(client.is_accepted(&anew.access).await);
         refused(client.refresh(&first.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
@@ -222,11 +154,16 @@ async fn a_client_with_a_document_needs_no_registration() {
 
 #[tokio::test]
 async fn it_survives_a_restart_without_its_site() {
-    let mut site = Site::start().await;
+    let mut site = ClientSite::start().await;
     let mut deployment = Deployment::embedded(site.options()).await;
+    // A site that is broken is as good as away: that passes.
+    let broken = site.client(deployment.issuer(), "/broken");
+    let answer = broken.get_authorize(&broken.authorize_query(&[]), "").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+
     let client = site.client(deployment.issuer(), "/client.json");
     let first = client.pair().await;
-    site.stop().await;
+    site.site.stop().await;
     deployment.processes[0].kill().await;
     deployment.restart_embedded().await;
     let first = pair(client.refresh(&first.refresh).await).await;
@@ -236,7 +173,7 @@ async fn it_survives_a_restart_without_its_site() {
 
 #[tokio::test]
 async fn what_is_no_good_document_is_said_to_the_person() {
-    let site = Site::start().await;
+    let site = ClientSite::start().await;
     let deployment = Deployment::embedded(site.options()).await;
     for (path, status, says) in [
         ("/redirect", 400, "status 307"),
@@ -268,9 +205,9 @@ async fn what_is_no_good_document_is_said_to_the_person() {
 
 #[tokio::test]
 async fn nobody_makes_it_ask_its_own_network() {
-    let site = Site::start().await;
+    let site = ClientSite::start().await;
     let with = |lines: &str| {
-        let config = format!("[client_metadata]\n{lines}\nca_file = \"{}\"\n", site.authority.display());
+        let config = format!("[client_metadata]\n{lines}\nca_file = \"{}\"\n", site.site.authority.display());
         Deployment::embedded(Options { config, ..Options::default() })
     };
     for (lines, says) in [

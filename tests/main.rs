@@ -4,8 +4,10 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `architecture` | what ARCHITECTURE.md says of the crates and their tests |
+//! | `doctor` | `grantd doctor` finds nothing wrong with grantd |
 //! | `balance` | several token services: one dies or drains |
 //! | `drain` | stopping under load |
+//! | `events` | what an operator's log says |
 //! | `flow` | discovery, registration, sign-in, consent, code, tokens, bearer check, refresh |
 //! | `bad_input` | every line of the table of bad input |
 //! | `refresh` | concurrency, overlap, replay |
@@ -17,10 +19,16 @@
 //! | `binary` | command line, configuration, start and stop |
 //! | `metrics` | what is counted, scraped and over OTLP |
 //! | `operations` | probes and the steps of stopping, in every role |
+//! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
+//! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
+//! | `units` | the units of systemd |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
+//! | `callers` | another service in another language, over gRPC |
 //! | `clients` | real MCP clients that others wrote |
+//! | `client_assertions`, `client_metadata` | clients with a metadata document |
+//! | `products` | products that cannot be driven from here: their requests, replayed |
 //! | `browser` | a real Chromium |
 
 #![expect(
@@ -38,10 +46,14 @@ mod bad_input;
 mod balance;
 mod binary;
 mod browser;
+mod callers;
+mod client_assertions;
 mod client_metadata;
 mod clients;
 mod conformance;
+mod doctor;
 mod drain;
+mod events;
 mod flow;
 mod harness;
 mod lifecycle;
@@ -50,6 +62,8 @@ mod metrics;
 mod operations;
 mod outage;
 mod partition;
+mod products;
+mod proxies;
 mod redis;
 /// Sentinels and Clusters, as the tests of the Redis store start them.
 #[path = "../crates/store-redis/tests/support/mod.rs"]
@@ -57,7 +71,9 @@ mod redis_support;
 mod refresh;
 mod requirements;
 mod resources;
+mod takeover;
 mod telemetry;
 mod tls;
+mod units;
 mod upstreams;
 mod web_client;

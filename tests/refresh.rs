@@ -1,9 +1,10 @@
 //! Many presenters, one pair; and what happens to a token that comes too late.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::future::join_all;
 use reqwest::StatusCode;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{
     Client, Deployment, Options,
@@ -137,6 +138,41 @@ async fn tokens_survive_a_kill_and_a_restart() {
     deployment.restart_embedded().await;
     assert!(client.is_accepted(&tokens.access).await);
     pair(client.refresh(&tokens.refresh).await).await;
+}
+
+/// Whoever hangs up has begun a rotation all the same, and it is finished: siblings converge on its pair, and no sibling has
+/// to rotate again.
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_a_whole_rotation() {
+    const ROUNDS: usize = 30;
+    Deployment::each(Options::default(), |deployment| async move {
+        let client = Client::register(deployment.issuer()).await;
+        let mut held = client.pair().await;
+        for n in 0..ROUNDS {
+            let body = format!("grant_type=refresh_token&client_id={}&refresh_token={}", client.id, held.refresh);
+            let head = "POST /oauth/token HTTP/1.1\r\nHost: localhost\r\n\
+                        Content-Type: application/x-www-form-urlencoded\r\nContent-Length";
+            let address = deployment.facades[n % deployment.facades.len()].trim_start_matches("http://");
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+            // At once, or somewhere on the way.
+            tokio::time::sleep(Duration::from_millis(u64::try_from(n % 6).unwrap())).await;
+            drop(socket);
+            let sibling = pair(client.at(deployment.other()).refresh(&held.refresh).await).await;
+            assert!(client.is_accepted(&sibling.access).await, "{n}");
+            held = sibling;
+        }
+        // Each token was rotated once, by whoever came first.
+        let count = |event: &str| deployment.logs().matches(&format!("\"event\":\"{event}\"")).count();
+        let begin = tokio::time::Instant::now();
+        while count("refresh.rotated") < ROUNDS {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{}", count("refresh.rotated"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(count("refresh.rotated"), ROUNDS);
+        assert!(count("refresh.converged") > 0, "nobody who hung up was first");
+    })
+    .await;
 }
 
 /// A thief who follows inside the overlap looks like a sibling and is not caught; but each answer is an event with its

@@ -20,7 +20,7 @@ use crate::harness::{
 };
 
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
+pub(crate) struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -38,7 +38,7 @@ impl TraceService for Collector {
 }
 
 impl Collector {
-    async fn start() -> (Self, String) {
+    pub(crate) async fn start() -> (Self, String) {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -47,7 +47,7 @@ impl Collector {
         (collector, endpoint)
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         self.0.lock().unwrap().iter().map(|(_, span)| span.clone()).collect()
     }
 }
@@ -177,12 +177,7 @@ async fn one_flow(mut deployment: Deployment, collector: Collector) {
     }
 
     let spans = collector.spans();
-    let of = |span: &Span, key: &str| {
-        let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
-        let any_value::Value::StringValue(text) = value else { panic!("{key} is no text") };
-        Some(text)
-    };
-    let flow = |span: &Span| of(span, "grantd.flow.id");
+    let flow = |span: &Span| attribute(span, "grantd.flow.id");
     let first: Vec<_> = spans.iter().filter(|s| s.name == "POST /mcp").map(|s| flow(s).unwrap()).collect();
     let [well, fails] = &first[..] else { panic!("{first:?}") };
     assert_ne!(well, fails);
@@ -205,22 +200,31 @@ async fn one_flow(mut deployment: Deployment, collector: Collector) {
         ] {
             assert!(names.contains(&wanted), "no {wanted:?} in the flow: {names:?}");
         }
-        let clients: std::collections::HashSet<_> = step.iter().filter_map(|s| of(s, "grantd.client.id")).collect();
+        let clients: std::collections::HashSet<_> =
+            step.iter().filter_map(|s| attribute(s, "grantd.client.id")).collect();
         assert_eq!(clients.len(), 1, "{clients:?}");
     }
     let why = |steps: &[&Span]| {
-        let at = |name: &str| steps.iter().find(|span| span.name == name).and_then(|span| of(span, "error.type"));
+        let at =
+            |name: &str| steps.iter().find(|span| span.name == name).and_then(|span| attribute(span, "error.type"));
         (at("POST /mcp"), at("facade.token"))
     };
     assert_eq!(why(&steps[0]), (Some("unauthorized".into()), None));
     assert_eq!(why(&steps[1]), (Some("unauthorized".into()), Some("invalid_grant".into())));
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// An attribute that is a text.
+pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
+    let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
+    let any_value::Value::StringValue(text) = value else { panic!("{key} is no text") };
+    Some(text)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn exporting(endpoint: String) -> Options {
+pub(crate) fn exporting(endpoint: String) -> Options {
     let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("RUST_LOG", "grantd=debug,warn".to_owned())];
     Options { env: env.map(|(name, value)| (name.to_owned(), value)).to_vec(), ..Options::default() }
 }

@@ -2,22 +2,25 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use reqwest::StatusCode;
 
 use super::harness::{Client, Options, Process, client::pair, deployment::start, free_port, http};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new(vec![]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "Authority of the tests");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// Writes `NAME.crt` and `NAME.key`, issued for a DNS name.
-fn issue(dir: &Path, name: &str, dns: &str, issuer: &Authority) {
+pub(crate) fn issue(dir: &Path, name: &str, dns: &str, issuer: &Authority) {
     let mut params = CertificateParams::new(vec![dns.to_owned()]).unwrap();
+    // Readers that others wrote take a certificate that bears its issuer's name for one that is signed by itself.
+    params.distinguished_name.push(DnType::CommonName, dns);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();

@@ -29,7 +29,7 @@ async fn approve_links_cannot_be_crafted() {
 }
 
 #[tokio::test]
-async fn forms_of_other_sites_are_refused() {
+async fn csrf_on_sign_in_and_sign_out_is_refused() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let page = client.consent_page(&[]).await;
@@ -56,7 +56,54 @@ async fn forms_of_other_sites_are_refused() {
 }
 
 #[tokio::test]
-async fn pages_cannot_be_framed() {
+async fn csrf_on_approve_is_refused() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let client = Client::register(deployment.issuer()).await;
+    let page = client.consent_page(&[]).await;
+    // The victim is signed in, and what another site can make a browser do is a navigation, or less.
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-dest", "image"),
+        ("sec-fetch-dest", "iframe"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-purpose", "prefetch"),
+    ] {
+        for link in [&page.approve, &page.deny] {
+            let request = client.http.get(link).header("cookie", &page.cookie).header(name, value);
+            assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{name}: {value}");
+        }
+    }
+    // An attacker's own link, from a session of the same person or of somebody else: not this session's.
+    let attackers = client.consent_page(&[]).await;
+    let answer = client.follow(&page, &attackers.approve).await;
+    assert!(answer.status().is_client_error() && !answer.headers().contains_key("location"));
+    assert_eq!(client.follow(&page, &page.approve).await.status(), StatusCode::FOUND, "the person's own click");
+}
+
+/// Anybody may call a client Claude, or something that looks like it, and no table of look-alikes is complete. So a name alone
+/// says nothing: the page shows where the answer would go, and that nobody has verified who asks.
+#[tokio::test]
+async fn look_alike_names_are_shown_with_the_host_that_would_get_access() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    for name in ["Claude", "\u{421}laude", "Cl\u{251}ude", "\u{ff23}laude", "C1aude", "Claude by claude.ai"] {
+        let redirect = "https://evil.example/cb";
+        let metadata = json!({"token_endpoint_auth_method": "none", "redirect_uris": [redirect], "client_name": name});
+        let client = Client::register_as(deployment.issuer(), metadata).await;
+        let page = client.consent_page(&[("redirect_uri", Some(redirect))]).await;
+        assert!(page.html.contains(name) && page.html.contains("could not verify"), "{name}");
+        assert!(
+            page.html.contains("Give access to <strong class=\"place\"><bdi>evil.example</bdi></strong>?"),
+            "{name}: {}",
+            page.html
+        );
+        let sign_in = client.authorize_query(&[("redirect_uri", Some(redirect))]);
+        let html = client.get_authorize(&sign_in, "").await.text().await.unwrap();
+        assert!(html.contains("evil.example"), "{name}: also where a password is asked for");
+    }
+}
+
+#[tokio::test]
+async fn clickjacking_finds_no_page_that_can_be_framed() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let page = client.consent_page(&[]).await;
@@ -76,7 +123,7 @@ async fn pages_cannot_be_framed() {
 }
 
 #[tokio::test]
-async fn a_session_cannot_be_fixed() {
+async fn session_fixation_plants_a_session_of_nobody() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let query = client.authorize_query(&[]);
@@ -101,7 +148,7 @@ async fn a_session_cannot_be_fixed() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_looks_like_a_wrong_password() {
+async fn user_enumeration_sees_no_difference() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let query = client.authorize_query(&[]);

@@ -8,7 +8,7 @@ use crate::harness::{Client, Deployment, Options, client::CALLBACK, http};
 const WEB: &str = "https://app.example/cb";
 
 #[tokio::test]
-async fn nobody_is_sent_to_a_place_that_was_not_registered() {
+async fn an_open_redirect_is_refused_however_it_is_spelled() {
     let deployment = Deployment::embedded(Options::default()).await;
     let metadata =
         json!({"token_endpoint_auth_method": "none", "redirect_uris": [CALLBACK, WEB, "com.example.app:/cb"]});

@@ -51,26 +51,41 @@ async fn no_token_serves_as_another() {
 }
 
 #[tokio::test]
-async fn a_stolen_code_is_worth_nothing_to_another_client_or_without_its_verifier() {
+async fn an_injected_code_fails_at_the_verifier_of_the_flow_it_is_injected_into() {
     let deployment = Deployment::embedded(Options::default()).await;
-    let (victim, thief) = (Client::register(deployment.issuer()).await, Client::register(deployment.issuer()).await);
+    let victim = Client::register(deployment.issuer()).await;
     let code = victim.code().await;
-    refused(thief.exchange(&code).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
-    // Injected into a flow of the thief's own: another challenge, so another verifier.
-    let own = [
+    // Into a flow of the thief's own at the same client: another challenge, so another verifier.
+    let injected = [
         ("grant_type", "authorization_code"),
         ("code", code.as_str()),
         ("redirect_uri", CALLBACK),
         ("code_verifier", "the-thiefs-own-verifier-0123456789abcdefghij"),
     ];
-    refused(victim.token(&own).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    refused(victim.token(&injected).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
     let tokens = pair(victim.exchange(&code).await).await;
-    refused(thief.refresh(&tokens.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    // And afterwards, when it would be a replay: without its verifier it proves nothing, and harms nobody.
+    refused(victim.token(&injected).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
     assert!(victim.is_accepted(&tokens.access).await);
 }
 
 #[tokio::test]
-async fn a_token_is_for_one_resource() {
+async fn codes_and_tokens_across_clients_are_worth_nothing() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let (victim, thief) = (Client::register(deployment.issuer()).await, Client::register(deployment.issuer()).await);
+    let code = victim.code().await;
+    refused(thief.exchange(&code).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    let tokens = pair(victim.exchange(&code).await).await;
+    refused(thief.exchange(&code).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    refused(thief.refresh(&tokens.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+    let revoke = [("token", tokens.refresh.as_str()), ("client_id", thief.id.as_str())];
+    thief.http.post(format!("{}/oauth/revoke", thief.base)).form(&revoke).send().await.unwrap();
+    assert!(victim.is_accepted(&tokens.access).await, "and none of this harmed its owner");
+    pair(victim.refresh(&tokens.refresh).await).await;
+}
+
+#[tokio::test]
+async fn a_token_across_resources_is_worth_nothing() {
     let two = "[gate]\ncache_max_age = \"60s\"\n\
         [[resource]]\npaths = [\"/mcp\"]\nupstream = \"UPSTREAM\"\n\
         [[resource]]\npaths = [\"/other\"]\nupstream = \"UPSTREAM\"\n[scopes]\nmcp = \"Use it\"\n";
@@ -90,7 +105,7 @@ async fn a_token_is_for_one_resource() {
 }
 
 #[tokio::test]
-async fn every_answer_names_its_issuer() {
+async fn a_mix_up_shows_because_every_answer_names_its_issuer() {
     let deployment = Deployment::embedded(Options::default()).await;
     let client = Client::register(deployment.issuer()).await;
     let page = client.consent_page(&[]).await;

@@ -106,6 +106,32 @@ async fn the_identity_cannot_be_forged_or_removed() {
     }
 }
 
+/// At most 100 headers and 64 KiB of them; more is refused before anything is made of the request. (What comes in one piece
+/// behind the 64 KiB is read with them, so a little more may pass.)
+#[tokio::test]
+async fn headers_without_end_are_refused() {
+    let deployment = Deployment::embedded(Options::default()).await;
+    let send = async |count: usize, length: usize| {
+        let mut request = http().get(format!("{}/readyz", deployment.issuer()));
+        for n in 0..count {
+            request = request.header(format!("x-header-{n}"), "x".repeat(length));
+        }
+        request.send().await
+    };
+    // A request has some of its own.
+    assert_eq!(send(90, 10).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(send(1, 60 << 10).await.unwrap().status(), StatusCode::OK);
+    for (count, length) in [(101, 10), (1, 256 << 10), (90, 4 << 10), (5000, 1), (1, 4 << 20)] {
+        // A server that hangs up on who goes on sending may be noticed before its answer.
+        if let Ok(answer) = send(count, length).await {
+            assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "{count} of {length}");
+        }
+    }
+    let refused = send(101, 10).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(send(1, 1).await.unwrap().status(), StatusCode::OK, "and others are served");
+}
+
 #[tokio::test]
 async fn no_header_can_be_injected() {
     let deployment = Deployment::embedded(Options::default()).await;

@@ -14,15 +14,14 @@
 // Prints {scenario, callbacks, failures, pages}: the queries that arrived at the callback, what did not hold, and
 // what was seen of each page. It exits 0 only if `failures` is empty.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-import { parse, run } from './program.mjs';
+import { CHROMIUM, parse, run } from './program.mjs';
 
-const EXECUTABLE = '/usr/bin/chromium';
 // Without these Chromium looks for hosts of its maker's at every start.
 const ARGUMENTS = [
     '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -86,7 +85,7 @@ await run(async () => {
     const expect = (holds, what) => {
         if (!holds) failures.push(what);
     };
-    const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS });
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 
     const open = async (look = LOOKS.light) => {
         const context = await browser.newContext(look);
@@ -215,7 +214,7 @@ await run(async () => {
 
     try {
         if (!Object.hasOwn(scenarios, scenario)) throw new Error(`the scenarios are ${Object.keys(scenarios).join(', ')}`);
-        if (!existsSync(EXECUTABLE)) throw new Error(`${EXECUTABLE} is missing: install the package chromium`);
+        if (!CHROMIUM) throw new Error('chromium is missing: install the package chromium');
         await scenarios[scenario]();
     } catch (error) {
         failures.push(String(error.message).split('\n')[0]);

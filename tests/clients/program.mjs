@@ -1,6 +1,14 @@
-// What the programs of this folder share: their command line, and the one JSON document each prints at its end.
+// What the programs of this folder share: their command line, the browser, and the one JSON document each prints at its
+// end.
 
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+/** The machine's Chromium: the first on PATH. */
+export const CHROMIUM = process.env.PATH.split(delimiter)
+    .map((folder) => join(folder, 'chromium'))
+    .find(existsSync);
 
 /** Reads the command line; `kinds` names each option and whether it takes a text or is a flag. */
 export function parse(kinds) {

@@ -12,7 +12,7 @@ import http from 'node:http';
 
 import { chromium } from 'playwright-core';
 
-import { parse, run } from './program.mjs';
+import { CHROMIUM, parse, run } from './program.mjs';
 
 const TIMEOUT_MS = 10_000;
 
@@ -126,7 +126,7 @@ await run(async () => {
     const origin = `http://127.0.0.1:${port}`;
     const callback = `${origin}/callback`;
     const browser = await chromium.launch({
-        executablePath: '/usr/bin/chromium',
+        executablePath: CHROMIUM,
         args: [
             '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
             '--disable-component-update', '--disable-sync', `--host-resolver-rules=MAP ${options.stranger} 127.0.0.1`,

@@ -119,7 +119,12 @@ impl Client {
 
     /// Signs in on the form of an authorization request; gives the cookie and where the browser is sent.
     pub(crate) async fn sign_in(&self, query: &str, username: &str, password: &str) -> Response {
-        let form = self.get_authorize(query, "").await;
+        self.sign_in_at(&format!("{}/oauth/authorize?{query}", self.base), username, password).await
+    }
+
+    /// As [`Self::sign_in`], for the URL that a client opens in the browser.
+    pub(crate) async fn sign_in_at(&self, url: &str, username: &str, password: &str) -> Response {
+        let form = self.http.get(url).send().await.unwrap();
         assert_eq!(form.status(), StatusCode::OK);
         assert!(form.headers().get("set-cookie").is_none(), "nothing is written before sign-in");
         let html = form.text().await.unwrap();
@@ -141,7 +146,17 @@ impl Client {
         password: &str,
     ) -> ConsentPage {
         let query = self.authorize_query(change);
-        let signed_in = self.sign_in(&query, username, password).await;
+        self.consent_page_at(&format!("{}/oauth/authorize?{query}", self.base), username, password).await
+    }
+
+    /// Up to the consent page, from the URL that a client opens in the browser.
+    pub(crate) async fn consent_page_at(&self, url: &str, username: &str, password: &str) -> ConsentPage {
+        let signed_in = self.sign_in_at(url, username, password).await;
+        self.consent_page_after(signed_in).await
+    }
+
+    /// The page that a sign-in leads to.
+    pub(crate) async fn consent_page_after(&self, signed_in: Response) -> ConsentPage {
         assert_eq!(signed_in.status(), StatusCode::SEE_OTHER, "{}", signed_in.text().await.unwrap());
         let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let location = signed_in.headers()["location"].to_str().unwrap().to_owned();

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) env: Vec<(String, String)>,
     /// The path of the public URL, such as `/base`.
     pub(crate) path: String,
+    /// The public URL, where a proxy is in front of the embedded shape; the harness makes one otherwise.
+    pub(crate) public_url: String,
     /// Whether the halves know each other otherwise than by a service key.
     pub(crate) keyless: bool,
 }
@@ -40,7 +42,11 @@ impl Deployment {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let origin = format!("http://localhost:{port}");
-        let issuer = format!("{origin}{}", options.path);
+        let issuer = if options.public_url.is_empty() {
+            format!("{origin}{}", options.path)
+        } else {
+            options.public_url.clone()
+        };
         let config = config(&options, &issuer, "");
         let process = start(dir.path(), "serve", &config, port, &options).await;
         let mut deployment = Self { facades: vec![origin], issuer, processes: vec![process], redis: None, dir };

@@ -3,15 +3,20 @@
 pub(crate) mod client;
 pub(crate) mod deployment;
 pub(crate) mod fleet;
+pub(crate) mod lossy;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;
 pub(crate) mod relay;
+pub(crate) mod signer;
+pub(crate) mod site;
 
 pub(crate) use client::Client;
 pub(crate) use deployment::{Deployment, Options};
 pub(crate) use process::{Process, free_port};
 pub(crate) use redis::Redis;
+pub(crate) use signer::Signer;
+pub(crate) use site::Site;
 
 /// The password of the user `owner` in every test.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";

@@ -88,9 +88,14 @@ impl Process {
         .await;
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal by name.
     pub(crate) async fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.id().to_string();
         let status = Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap();
         assert!(status.success());
     }

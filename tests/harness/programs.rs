@@ -39,8 +39,13 @@ pub(crate) async fn run(path: &str, args: &[&str]) -> Value {
 
 /// Runs a client that may fail.
 pub(crate) async fn attempt(path: &str, args: &[&str]) -> (bool, Value, String) {
+    attempt_with(path, args, &[]).await
+}
+
+/// Runs a client that may fail, with more in its environment.
+pub(crate) async fn attempt_with(path: &str, args: &[&str], env: &[(&str, &str)]) -> (bool, Value, String) {
     let mut command = script(path);
-    command.args(args).kill_on_drop(true).stdin(std::process::Stdio::null());
+    command.args(args).envs(env.iter().copied()).kill_on_drop(true).stdin(std::process::Stdio::null());
     let output = tokio::time::timeout(Duration::from_secs(180), command.output())
         .await
         .unwrap_or_else(|_| panic!("{path} {args:?} takes too long"))

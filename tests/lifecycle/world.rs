@@ -29,11 +29,16 @@ use http::{Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::harness::{PASSWORD, Redis};
+use crate::harness::{
+    PASSWORD, Redis,
+    lossy::{Fate, LossyRedis},
+};
 
 const ISSUER: &str = "https://mcp.example.com";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
 const CALLBACK: &str = "https://app.example/cb";
+/// Connections of each service to Redis, where each is lost after a few calls.
+const CONNECTIONS: usize = 24;
 const VERIFIER: &str = "verifier-0123456789-0123456789-0123456789-01";
 
 /// Repeatable randomness (SplitMix64), shared by everything of one test.
@@ -69,6 +74,16 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
+    /// Nothing is lost yet.
+    fn new(chance: Chance) -> Self {
+        Self { percent: Arc::default(), deaf: Arc::default(), chance }
+    }
+
+    /// Another hop: what it loses is set on its own.
+    fn other(&self) -> Self {
+        Self { percent: Arc::default(), ..self.clone() }
+    }
+
     pub(crate) fn set(&self, percent: u64) {
         self.percent.store(percent, Ordering::Relaxed);
     }
@@ -83,17 +98,26 @@ impl Loss {
     }
 }
 
+/// How often a store was asked, of all services.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) reads: AtomicU64,
+    pub(crate) writes: AtomicU64,
+}
+
 /// A store whose answers get lost: what was asked for has happened, or not.
-struct Lossy(Arc<dyn Store>, Loss);
+struct Lossy(Arc<dyn Store>, Loss, Arc<Asked>);
 
 #[async_trait]
 impl Store for Lossy {
     async fn get(&self, keys: &[Key]) -> Result<Snapshot, StoreError> {
+        self.2.reads.fetch_add(1, Ordering::Relaxed);
         let answer = self.0.get(keys).await?;
         if self.1.strikes() { Err(StoreError::Unavailable("lost".into())) } else { Ok(answer) }
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, StoreError> {
+        self.2.writes.fetch_add(1, Ordering::Relaxed);
         if self.1.strikes() {
             if self.1.chance.percent(50) {
                 self.0.commit(batch).await?;
@@ -104,10 +128,12 @@ impl Store for Lossy {
     }
 
     async fn index_add(&self, index: &Index, member: &str, expires_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.2.writes.fetch_add(1, Ordering::Relaxed);
         self.0.index_add(index, member, expires_at).await
     }
 
     async fn index_remove(&self, index: &Index, member: &str) -> Result<(), StoreError> {
+        self.2.writes.fetch_add(1, Ordering::Relaxed);
         self.0.index_remove(index, member).await
     }
 
@@ -145,9 +171,13 @@ enum Time {
 pub(crate) struct World {
     pub(crate) services: [Service; 2],
     facades: [Router; 2],
+    stores: [Arc<dyn Store>; 2],
+    pub(crate) asked: Arc<Asked>,
     pub(crate) loss: Loss,
     pub(crate) chance: Chance,
     time: Time,
+    /// The relay before Redis, where there is one.
+    pub(crate) relay: Option<LossyRedis>,
     _redis: Option<Redis>,
     _dir: tempfile::TempDir,
 }
@@ -225,19 +255,57 @@ impl World {
         Self { _redis: Some(redis), ..Self::on(seed, config).await }
     }
 
+    /// On Redis, with losses on the wire between it and the services. Whatever is lost there takes its connection along.
+    pub(crate) async fn redis_by_wire(seed: u64) -> Self {
+        let redis = Redis::start().await;
+        let loss = Loss::new(Chance::new(seed));
+        let wire = loss.clone();
+        let relay = LossyRedis::to(redis.port, move || match (wire.strikes(), wire.chance.percent(50)) {
+            (false, _) => Fate::Answered,
+            (true, true) => Fate::Unseen,
+            (true, false) => Fate::Unanswered,
+        })
+        .await;
+        let mut config = RedisConfig::new(format!("redis://127.0.0.1:{}", relay.port));
+        // Each lasts for a few calls.
+        config.connections = CONNECTIONS;
+        let offset = ClockOffset::default();
+        let stores = Self::connected(&config, &offset).await;
+        let store_loss = loss.other();
+        let world = Self::with(loss, store_loss, stores, Time::Redis(offset), tempfile::tempdir().unwrap()).await;
+        Self { _redis: Some(redis), relay: Some(relay), ..world }
+    }
+
     /// On a Redis that the test keeps.
     pub(crate) async fn on(seed: u64, config: RedisConfig) -> Self {
         let offset = ClockOffset::default();
-        let connect = || async { Arc::new(RedisStore::connect(config.clone(), offset.clone()).await.unwrap()) };
-        let stores: [Arc<dyn Store>; 2] = [connect().await, connect().await];
+        let stores = Self::connected(&config, &offset).await;
         Self::new(seed, stores, Time::Redis(offset), tempfile::tempdir().unwrap()).await
     }
 
+    async fn connected(config: &RedisConfig, offset: &ClockOffset) -> [Arc<dyn Store>; 2] {
+        let connect = || async { Arc::new(RedisStore::connect(config.clone(), offset.clone()).await.unwrap()) };
+        [connect().await, connect().await]
+    }
+
     async fn new(seed: u64, stores: [Arc<dyn Store>; 2], time: Time, dir: tempfile::TempDir) -> Self {
-        let chance = Chance::new(seed);
-        let loss = Loss { percent: Arc::default(), deaf: Arc::default(), chance: chance.clone() };
-        let services = stores.map(|store| {
-            let store: Arc<dyn Store> = Arc::new(Lossy(store, loss.clone()));
+        let loss = Loss::new(Chance::new(seed));
+        Self::with(loss.clone(), loss, stores, time, dir).await
+    }
+
+    /// `loss` is that of answers to the facades, `store_loss` that of answers of the stores.
+    async fn with(
+        loss: Loss,
+        store_loss: Loss,
+        stores: [Arc<dyn Store>; 2],
+        time: Time,
+        dir: tempfile::TempDir,
+    ) -> Self {
+        super::events::listen();
+        let asked = Arc::<Asked>::default();
+        let chance = loss.chance.clone();
+        let services = stores.clone().map(|store| {
+            let store: Arc<dyn Store> = Arc::new(Lossy(store, store_loss.clone(), asked.clone()));
             Service::new(store, ServiceConfig { policy: policy(), argon2_parallel: 2, documents: None })
         });
         services[0].ensure_owner(PASSWORD.into()).await.unwrap();
@@ -247,9 +315,11 @@ impl World {
                 resources: vec![FacadeResource { path: "/mcp".into(), scopes: ScopeSet::parse_lenient("mcp") }],
                 trusted_redirect_hosts: vec![],
                 auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
+                assertion_algorithms: Vec::new(),
                 client_id_metadata_documents: false,
                 iss_parameter: true,
-                call_timeout: Duration::from_secs(5),
+                // A machine that is busy with other tests must not cut attempts short.
+                call_timeout: Duration::from_secs(20),
                 max_calls: 1000,
                 max_body: 64 * 1024,
             };
@@ -259,7 +329,22 @@ impl World {
             grantd_facade::router(config, tokens, identity)
         };
         let facades = [facade(), facade()];
-        Self { services, facades, loss, chance, time, _redis: None, _dir: dir }
+        Self { services, facades, stores, asked, loss, chance, time, relay: None, _redis: None, _dir: dir }
+    }
+
+    /// Nothing is lost any more, and every connection that a loss ended is there again.
+    pub(crate) async fn calm(&self) {
+        self.loss.set(0);
+        for store in &self.stores {
+            let mut in_a_row = 0;
+            // Each is another connection's turn.
+            while in_a_row < 2 * CONNECTIONS {
+                in_a_row = if store.ping().await.is_ok() { in_a_row + 1 } else { 0 };
+                if in_a_row == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -387,8 +472,15 @@ impl World {
 
     /// Whether both services let an access token through. Without loss.
     pub(crate) async fn accepts(&self, access: &str) -> bool {
-        let mut verdicts = Vec::new();
-        for service in &self.services {
+        let [first, second] = self.verdicts(access).await;
+        assert_eq!(first, second, "both say the same");
+        first
+    }
+
+    /// Whether each service lets an access token through. Without loss.
+    pub(crate) async fn verdicts(&self, access: &str) -> [bool; 2] {
+        let mut verdicts = [false; 2];
+        for (service, let_through) in self.services.iter().zip(&mut verdicts) {
             let caller = Caller { name: "gate".into(), role: Role::Verify };
             let mut tokens = TokenServiceClient::new(in_process(service.routes(), caller));
             let question = v1::VerifyTokenRequest {
@@ -397,10 +489,9 @@ impl World {
                 required_scopes: vec![],
             };
             let verdict = tokens.verify_token(question).await.unwrap().into_inner().result.unwrap();
-            verdicts.push(matches!(verdict, Verdict::Allowed(_)));
+            *let_through = matches!(verdict, Verdict::Allowed(_));
         }
-        assert_eq!(verdicts[0], verdicts[1], "both say the same");
-        verdicts[0]
+        verdicts
     }
 }
 

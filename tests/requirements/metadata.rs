@@ -53,6 +53,20 @@ async fn requirement_15_server_metadata_with_the_path_inserted_and_no_half_openi
         assert_eq!(answer.status(), 404);
         assert!(header(&answer, "content-type").starts_with("application/json"), "{path}");
     }
+    // An issuer with a path has it inserted or before it: nothing there either that a client would take for OpenID.
+    let deployment = Deployment::embedded(Options { path: "/base".into(), ..Options::default() }).await;
+    let origin = deployment.facades[0].as_str();
+    for url in [
+        format!("{origin}/.well-known/openid-configuration/base"),
+        format!("{}/.well-known/openid-configuration", deployment.issuer()),
+    ] {
+        let answer = http().get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{url}");
+        assert!(header(&answer, "content-type").starts_with("application/json"), "{url}");
+    }
+    let inserted = format!("{origin}/.well-known/oauth-authorization-server/base");
+    let metadata: Value = http().get(inserted).send().await.unwrap().json().await.unwrap();
+    assert_eq!(metadata["issuer"], deployment.issuer());
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 //!    that were looked at, so a name that resolves anew to another changes nothing.
 //! 2. TLS, for the host of the client id, by the authorities that are given.
 //! 3. One GET, without cookies, credentials or redirects. 200, JSON, of bounded size, all of it within a few seconds.
-//! 4. [`Document`] reads it; the answer's own words say for how long it may be kept (RFC 9111 §4.2.1), within bounds.
+//! 4. [`Document`] or [`KeySet`] reads it; the answer's own words say for how long it may be kept (RFC 9111 §4.2.1), within bounds.
 //! 5. Who asks while a fetch is under way waits for that one, and its outcome is remembered for a moment, good or bad.
 //!    At most a few are under way, and each host is asked a few times a minute only: nobody floods others through us.
+//!    What is asked for clients that are known already has room of its own, so that strangers do not take it.
 //!
 //! No proxy is read from the environment. Left to others: where a document is kept, and what a client may do.
 
@@ -23,6 +24,7 @@ use tokio_rustls::{TlsConnector, rustls::ClientConfig, rustls::pki_types::Server
 use crate::{
     address::is_public,
     document::{Document, DocumentError},
+    keys::{KeySet, KeySetError},
     url::ClientIdUrl,
 };
 
@@ -41,11 +43,11 @@ const KEPT: (u64, u64) = (300, 24 * 3600);
 /// A document whose host says nothing is kept for so many seconds.
 const KEPT_BY_DEFAULT: u64 = 3600;
 
-/// A document, and for how long it is as new.
+/// A [`Document`] or a [`KeySet`], and for how long it is as new.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub struct Fetched<T> {
     /// What it says.
-    pub document: Document,
+    pub content: T,
     /// How long it need not be fetched again.
     pub fresh_for: Duration,
 }
@@ -56,9 +58,12 @@ pub enum FetchError {
     /// Its host may not be asked.
     #[error("the host of this client_id is not one that this server asks")]
     NotAllowed,
-    /// The host is unknown, or has an address that is not public.
+    /// The host has an address that is not public.
     #[error("the host of this client_id has no public address")]
     NoPublicAddress,
+    /// The host is unknown, or nobody can be asked: resolvers do not tell the two apart.
+    #[error("the host of this client_id cannot be found")]
+    Unresolved,
     /// No connection, no TLS, no answer in time, or an answer that breaks off. Asking again may help.
     #[error("the client's metadata document could not be fetched: {0}")]
     Unreachable(&'static str),
@@ -77,13 +82,26 @@ pub enum FetchError {
     /// It was read, and makes no client.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// It was read, and has no keys.
+    #[error(transparent)]
+    Keys(#[from] KeySetError),
 }
 
 impl FetchError {
-    /// Whether asking again may help; otherwise the client's makers must act.
+    /// Whether asking again may help; otherwise the client's makers must act. A site that is overloaded or broken is as good as
+    /// away; one that answers 403 or 404 has nothing for us.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TooMany)
+        matches!(self, Self::Unreachable(_) | Self::TooMany | Self::Status(408 | 429 | 500..=599))
     }
+}
+
+/// Whose document is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Of a client that somebody let in before. Its fetches count for itself alone.
+    Kept,
+    /// Of whoever is named. All of a host count together.
+    Stranger,
 }
 
 /// What a [`Fetcher`] needs to know.
@@ -103,9 +121,18 @@ pub struct Fetcher(Arc<Inner>);
 
 struct Inner {
     config: FetcherConfig,
-    fetches: Semaphore,
+    /// Fetches under way: for strangers, and for known clients.
+    fetches: [Semaphore; 2],
     per_host: DefaultKeyedRateLimiter<String>,
-    outcomes: moka::future::Cache<String, Result<Fetched, FetchError>>,
+    documents: Outcomes<Document>,
+    keys: Outcomes<KeySet>,
+}
+
+/// What became of fetches a moment ago, by URL.
+type Outcomes<T> = moka::future::Cache<String, Result<Fetched<T>, FetchError>>;
+
+fn outcomes<T: Clone + Send + Sync + 'static>() -> Outcomes<T> {
+    moka::future::Cache::builder().max_capacity(MAX_OUTCOMES).time_to_live(MOMENT).build()
 }
 
 impl fmt::Debug for Fetcher {
@@ -121,19 +148,22 @@ impl Fetcher {
         let quota = Quota::with_period(Duration::from_secs(6)).unwrap_or(Quota::per_minute(burst)).allow_burst(burst);
         Self(Arc::new(Inner {
             config,
-            fetches: Semaphore::new(MAX_FETCHES),
+            fetches: [Semaphore::new(MAX_FETCHES), Semaphore::new(MAX_FETCHES)],
             per_host: RateLimiter::keyed(quota),
-            outcomes: moka::future::Cache::builder().max_capacity(MAX_OUTCOMES).time_to_live(MOMENT).build(),
+            documents: outcomes(),
+            keys: outcomes(),
         }))
     }
 
     /// The document of a client id.
-    pub async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
-        let inner = &self.0;
-        if !inner.is_allowed(url.host()) {
-            return Err(FetchError::NotAllowed);
-        }
-        inner.outcomes.get_with_by_ref(url.as_str(), inner.fetch(url)).await
+    pub async fn fetch(&self, url: &ClientIdUrl, known: Known) -> Result<Fetched<Document>, FetchError> {
+        let read = |body: &[u8]| Ok(Document::read(url, body)?);
+        self.0.asked(&self.0.documents, url, known, read).await
+    }
+
+    /// The keys at the `jwks_uri` of a known client, by the same rules.
+    pub async fn fetch_keys(&self, url: &ClientIdUrl) -> Result<Fetched<KeySet>, FetchError> {
+        self.0.asked(&self.0.keys, url, Known::Kept, |body| Ok(KeySet::read(body)?)).await
     }
 }
 
@@ -146,10 +176,37 @@ impl Inner {
         allowed.is_empty() || allowed.iter().any(is_in)
     }
 
-    async fn fetch(&self, url: &ClientIdUrl) -> Result<Fetched, FetchError> {
-        let Ok(_place) = self.fetches.try_acquire() else { return Err(FetchError::TooMany) };
+    async fn asked<T: Clone + Send + Sync + 'static>(
+        &self,
+        outcomes: &Outcomes<T>,
+        url: &ClientIdUrl,
+        known: Known,
+        read: impl FnOnce(&[u8]) -> Result<T, FetchError>,
+    ) -> Result<Fetched<T>, FetchError> {
+        if !self.is_allowed(url.host()) {
+            return Err(FetchError::NotAllowed);
+        }
+        let fetched = async {
+            let (body, fresh_for) = self.fetch(url, known).await?;
+            Ok(Fetched { content: read(&body)?, fresh_for })
+        };
+        let outcome = outcomes.get_with_by_ref(url.as_str(), fetched).await;
+        if matches!(outcome, Err(FetchError::TooMany)) {
+            // Nobody was asked, so there is nothing to remember.
+            outcomes.invalidate(url.as_str()).await;
+        }
+        outcome
+    }
+
+    async fn fetch(&self, url: &ClientIdUrl, known: Known) -> Result<(Bytes, Duration), FetchError> {
+        let [strangers, kept] = &self.fetches;
+        let (places, counts_for) = match known {
+            Known::Stranger => (strangers, url.host()),
+            Known::Kept => (kept, url.as_str()),
+        };
+        let Ok(_place) = places.try_acquire() else { return Err(FetchError::TooMany) };
         self.per_host.retain_recent();
-        if self.per_host.check_key(&url.host().to_owned()).is_err() {
+        if self.per_host.check_key(&counts_for.to_owned()).is_err() {
             return Err(FetchError::TooMany);
         }
         let fetched = tokio::time::timeout(PATIENCE, async {
@@ -160,7 +217,7 @@ impl Inner {
                 true => FetchError::TooLarge,
                 false => FetchError::Unreachable("the answer broke off"),
             })?;
-            Ok(Fetched { document: Document::read(url, &body.to_bytes())?, fresh_for })
+            Ok((body.to_bytes(), fresh_for))
         });
         fetched.await.unwrap_or(Err(FetchError::Unreachable("its host took too long")))
     }
@@ -186,7 +243,7 @@ impl Inner {
     /// To an address that was looked at. One that is not public spoils them all: such a name was set up for this.
     async fn connect(&self, url: &ClientIdUrl) -> Result<TcpStream, FetchError> {
         let resolved = tokio::net::lookup_host((url.host(), url.port())).await;
-        let addresses: Vec<SocketAddr> = resolved.map_err(|_| FetchError::NoPublicAddress)?.collect();
+        let addresses: Vec<SocketAddr> = resolved.map_err(|_| FetchError::Unresolved)?.collect();
         let is_fine = |address: &SocketAddr| self.config.allow_private_addresses || is_public(address.ip());
         if addresses.is_empty() || !addresses.iter().all(is_fine) {
             return Err(FetchError::NoPublicAddress);
@@ -196,7 +253,7 @@ impl Inner {
 }
 
 /// Whether an answer is a document, and for how long.
-fn checked<B>(response: &Response<B>) -> Result<Duration, FetchError> {
+pub(crate) fn checked<B>(response: &Response<B>) -> Result<Duration, FetchError> {
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
@@ -251,6 +308,27 @@ mod tests {
             }
             let response = response.body(()).unwrap();
             assert_eq!(checked(&response), Ok(Duration::from_secs(seconds)), "{headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_take_nothing_from_clients_that_are_known() {
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls =
+            Arc::new(tls.with_root_certificates(tokio_rustls::rustls::RootCertStore::empty()).with_no_client_auth());
+        let fetcher = Fetcher::new(FetcherConfig { tls, allowed_domains: vec![], allow_private_addresses: true });
+        // A port that was free a moment ago: nothing answers there.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = |n: usize| ClientIdUrl::parse(&format!("https://localhost:{port}/{n}")).unwrap();
+        let fetch = async |n: usize, known| fetcher.fetch(&url(n), known).await.unwrap_err();
+        for n in 0..10 {
+            assert!(matches!(fetch(n, Known::Stranger).await, FetchError::Unreachable(_)), "{n}");
+        }
+        assert_eq!(fetch(10, Known::Stranger).await, FetchError::TooMany);
+        // Also one that a stranger named a moment ago, in vain.
+        for n in [10, 11] {
+            assert!(matches!(fetch(n, Known::Kept).await, FetchError::Unreachable(_)), "{n}");
         }
     }
 

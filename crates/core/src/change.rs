@@ -3,7 +3,7 @@
 use grantd_oauth_types::{ClientId, Digest, GrantId};
 
 use crate::{
-    records::{AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, User},
+    records::{AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, UsedAssertion, User},
     time::Timestamp,
 };
 
@@ -26,6 +26,8 @@ pub enum RecordKey {
     Session(Digest),
     /// A local user, by user name.
     User(String),
+    /// A used client assertion, by the digest of whose it was and its `jti`.
+    Assertion(Digest),
 }
 
 /// Any record.
@@ -40,6 +42,7 @@ pub enum Record {
     Grant(Box<Grant>),
     Session(Session),
     User(User),
+    Assertion(UsedAssertion),
 }
 
 impl Record {
@@ -54,6 +57,7 @@ impl Record {
             Self::Grant(grant) => Some(grant.expires_at),
             Self::Session(session) => Some(session.expires_at),
             Self::User(_) => None,
+            Self::Assertion(used) => Some(used.expires_at),
         }
     }
 }

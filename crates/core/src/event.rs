@@ -21,6 +21,11 @@ pub enum Event {
     ReplyLost,
     /// The store had lost acknowledged writes; a token from ahead of it was adopted.
     RollbackRepaired,
+    /// The store had lost so many that a token which was issued once cannot be followed; it was refused.
+    RollbackTooFar,
+    /// A token superseded less than the overlap ago was refused, as more rotations than are kept followed it. Nothing was
+    /// changed: a client that refreshes this often has a fault, but its sibling is no thief.
+    RefreshCrowded,
     /// A spent token came again.
     RefreshReplayed,
     /// A token that was never issued, or of another client. Nothing was changed.
@@ -44,6 +49,8 @@ impl Event {
             Self::Converged => "refresh.converged",
             Self::ReplyLost => "refresh.reply_lost",
             Self::RollbackRepaired => "store.rollback_repaired",
+            Self::RollbackTooFar => "store.rollback_too_far",
+            Self::RefreshCrowded => "refresh.crowded",
             Self::RefreshReplayed => "refresh.replayed",
             Self::RefreshForged => "refresh.forged",
             Self::GrantOrphaned => "grant.orphaned",
@@ -53,6 +60,14 @@ impl Event {
 
     /// Whether somebody should look at it.
     pub const fn is_suspicious(self) -> bool {
-        matches!(self, Self::CodeReplayed | Self::RefreshReplayed | Self::RefreshForged | Self::RollbackRepaired)
+        matches!(
+            self,
+            Self::CodeReplayed
+                | Self::RefreshReplayed
+                | Self::RefreshForged
+                | Self::RefreshCrowded
+                | Self::RollbackRepaired
+                | Self::RollbackTooFar
+        )
     }
 }

@@ -13,6 +13,8 @@
 //! 3. A salt is erased when its generation leaves `recent`. What is stored gives no token by itself, and none beside a
 //!    spent token whose generation has left.
 //! 4. The mark tells a spent token from a forged one long after its digest was forgotten.
+//! 5. A chain that rotates very often keeps no more than [`MAX_RECENT`] salts. Of what had to go inside the overlap it keeps
+//!    when (`crowded`): such a token cannot be followed, but its presenter is no thief.
 //!
 //! This module classifies and derives. What follows from it is decided in [`crate::refresh`].
 
@@ -26,8 +28,11 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{draw::Draw, time::Timestamp};
 
-/// The most superseded generations that are kept.
-pub const MAX_RECENT: usize = 16;
+/// The most superseded generations that are kept: about 5 KiB in the head of a grant that rotates this often.
+pub const MAX_RECENT: usize = 32;
+
+/// By which fraction of the overlap the time of a crowded generation may be taken for later than it was.
+const CROWDED_STEPS: u32 = 8;
 
 /// A salt of the chain. Not a token, but what a dump would need.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,6 +66,9 @@ pub struct Ratchet {
     pub ahead_access: Option<Digest>,
     /// Superseded generations, oldest first.
     pub recent: Vec<Superseded>,
+    /// Generations that were dropped for [`MAX_RECENT`] inside their overlap, and when the last of each step was superseded;
+    /// oldest first, at most [`CROWDED_STEPS`] and three.
+    pub crowded: Vec<(u64, Timestamp)>,
     /// The highest generation of which a token was presented: its pair arrived.
     pub seen: u64,
     /// The key of the marks.
@@ -119,6 +127,8 @@ pub enum Standing {
     ReplyLost,
     /// refresh\[n+1\] or refresh\[n+2\]: the store lost what it had acknowledged.
     Ahead,
+    /// Superseded less than the overlap ago, but by so many that the way from it is forgotten.
+    Crowded,
     /// Issued once, spent, and its successor arrived.
     Spent,
     /// Issued once, but from so far ahead of this chain that it cannot be followed.
@@ -194,6 +204,7 @@ impl Ratchet {
             ahead: [refresh.digest(); 2],
             ahead_access: None,
             recent: Vec::new(),
+            crowded: Vec::new(),
             seen: 0,
             mark_key: Salt(draw.bytes("mark key")),
             code: Some(spent),
@@ -279,7 +290,18 @@ impl Ratchet {
             in_overlap || (not_arrived && (!overlap.is_zero() || Some(old.generation) == newest))
         });
         let excess = self.recent.len().saturating_sub(MAX_RECENT);
-        self.recent.drain(..excess);
+        for old in self.recent.drain(..excess) {
+            // The last of a step stands for all of it.
+            if let [.., (_, before), _] = self.crowded.as_slice()
+                && old.at.since(*before) < overlap / CROWDED_STEPS
+            {
+                self.crowded.pop();
+            }
+            self.crowded.push((old.generation, old.at));
+        }
+        // The last step that is over stays: it says where the next begins.
+        let live = self.crowded.iter().position(|(_, at)| now.since(*at) < overlap);
+        self.crowded.drain(..live.map_or(self.crowded.len(), |live| live.saturating_sub(1)));
         self.draining.retain(|(_, until)| now.is_before(*until));
         let excess = self.draining.len().saturating_sub(MAX_RECENT);
         self.draining.drain(..excess);
@@ -308,8 +330,15 @@ impl Ratchet {
             _ if overlap.is_zero() => Standing::Spent,
             Some(old) if now.since(old.at) < overlap => Standing::Recent,
             Some(old) if old.generation >= self.seen => Standing::ReplyLost,
+            None if self.is_crowded(token.generation, now, overlap) => Standing::Crowded,
             _ => Standing::Spent,
         }
+    }
+
+    /// Whether a generation was dropped inside its overlap, and would be in it still.
+    fn is_crowded(&self, generation: u64, now: Timestamp, overlap: Duration) -> bool {
+        let step = self.crowded.iter().find(|(last, _)| generation <= *last);
+        step.is_some_and(|(_, at)| now.since(*at) < overlap)
     }
 
     /// Derives forward from a token of `recent` (or the current one) to the current refresh secret and pair. `None` when

@@ -16,6 +16,8 @@ pub struct Client {
     pub secret: Option<Digest>,
     /// The digest of the token by which it manages its registration (RFC 7592); none where nobody may.
     pub registration: Option<Digest>,
+    /// By which it may authenticate instead (`private_key_jwt`); none for a client that registered.
+    pub keys: Option<ClientKeys>,
     /// What it registered.
     pub metadata: ClientMetadata,
     /// Until when what its document said is as new; zero for a client that registered.
@@ -29,6 +31,32 @@ pub struct Client {
     /// When it was last renewed by use; when it registered, if it never was.
     pub renewed_at: Timestamp,
     /// When the registration ends.
+    pub expires_at: Timestamp,
+}
+
+/// The public keys of a client, and what its document says of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKeys {
+    /// Whether it must use them; else it may authenticate by none, too.
+    pub is_required: bool,
+    /// The one algorithm that it uses; empty: any.
+    pub algorithm: String,
+    /// Where they are; empty: in the document.
+    pub uri: String,
+    /// The last that was fetched, a JWK Set; empty: nothing was yet.
+    pub jwks: String,
+    /// When that was.
+    pub fetched_at: Timestamp,
+    /// Until when it is as new.
+    pub fresh_until: Timestamp,
+}
+
+/// That a client assertion was used (RFC 7523 §3, `jti`): for as long as it could be used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedAssertion {
+    /// Whose.
+    pub client_id: ClientId,
+    /// When nobody would take it any more.
     pub expires_at: Timestamp,
 }
 

@@ -27,6 +27,8 @@ use crate::{
 /// A converged answer whose access token has less than this left gets a rotation on the presenter's behalf.
 pub const MIN_ACCESS_LEFT: Duration = Duration::from_secs(300);
 
+const CROWDED: &str = "other processes with this credential refreshed so often that this token cannot be followed; use the \
+                       newest one, or sign in again";
 const DEAD: &str = "the refresh token is unknown, expired, revoked or was used already; sign in again";
 
 /// What is loaded to decide.
@@ -148,7 +150,9 @@ pub fn refresh(
             };
             refused().with(change, Event::RefreshReplayed)
         }
-        Standing::BeyondAhead | Standing::Forged => refused().noting(Event::RefreshForged),
+        Standing::Crowded => Outcome::refuse(OAuthErrorCode::InvalidGrant, CROWDED).noting(Event::RefreshCrowded),
+        Standing::BeyondAhead => refused().noting(Event::RollbackTooFar),
+        Standing::Forged => refused().noting(Event::RefreshForged),
     }
 }
 

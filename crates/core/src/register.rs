@@ -1,10 +1,10 @@
-//! Client registration (RFC 7591) and client authentication (RFC 6749 §2.3).
+//! Client registration (RFC 7591) and client authentication (RFC 6749 §2.3, RFC 7521 §4.2).
 //!
 //! Registration is open: anybody may register, and everything a client says of itself is a claim. What is unknown is
 //! dropped, never refused, because real clients send scopes, grant types and members of every kind.
 
 use grantd_oauth_types::{
-    ApplicationType, ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, RedirectUri,
+    ApplicationType, ClientId, ClientSecret, Digest, GrantType, OAuthError, OAuthErrorCode, RedirectUri,
     RegistrationAccessToken, ScopeSet, Secret, TokenEndpointAuthMethod,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     change::{Change, Record, RecordKey},
     draw::Draw,
     policy::Policy,
-    records::{Client, ClientMetadata},
+    records::{Client, ClientKeys, ClientMetadata, UsedAssertion},
     time::Timestamp,
 };
 
@@ -158,6 +158,7 @@ pub fn register(
         id: id.clone(),
         secret: secret.as_ref().map(ClientSecret::digest),
         registration: Some(registration_access_token(draw).digest()),
+        keys: None,
         metadata,
         fresh_until: Timestamp::default(),
         flow_id,
@@ -174,26 +175,50 @@ pub fn register(
     Ok((client, secret, change))
 }
 
+/// What the metadata document of a client says, and for how long it is as new.
+#[derive(Debug, Clone)]
+pub struct Documented {
+    /// Its members.
+    pub metadata: Registration,
+    /// Its keys, where it may authenticate by them. Of those that are elsewhere nothing is known yet.
+    pub keys: Option<ClientKeys>,
+    /// How long it need not be fetched again.
+    pub fresh_for: Duration,
+}
+
 /// The client whose id is the URL of its metadata document, as the document says. What was known of it before stays, but for
 /// that: grants live on, because all installs of such a client share it, and what changed counts from the next
 /// authorization. A client that was removed comes back as another: its epoch is the time.
 pub fn from_document(
     policy: &Policy,
     id: ClientId,
-    sent: Registration,
-    fresh_for: Duration,
+    sent: Documented,
     before: Option<&Client>,
     now: Timestamp,
 ) -> Result<(Client, Change), OAuthError> {
-    let metadata = read_metadata(policy, sent)?;
+    let metadata = read_metadata(policy, sent.metadata)?;
+    let mut keys = sent.keys;
+    if !policy.auth_methods.contains(&TokenEndpointAuthMethod::None) {
+        let description =
+            "this server lets in no client that proves nothing: the document must have keys for private_key_jwt";
+        keys.as_mut().ok_or_else(|| refuse(OAuthErrorCode::InvalidClientMetadata, description))?.is_required = true;
+    }
+    // Keys that are elsewhere are fetched when they are needed; until then those serve that are known.
+    if let Some(keys) = keys.as_mut().filter(|keys| keys.jwks.is_empty())
+        && let Some(before) = before.and_then(|before| before.keys.as_ref()).filter(|before| before.uri == keys.uri)
+    {
+        keys.jwks.clone_from(&before.jwks);
+        (keys.fetched_at, keys.fresh_until) = (before.fetched_at, before.fresh_until);
+    }
     let unused = now.plus(policy.lifetimes.unused_client.min(policy.lifetimes.client));
     let key = RecordKey::Client(id.clone());
     let client = Client {
         id,
         secret: None,
         registration: None,
+        keys,
         metadata,
-        fresh_until: now.plus(fresh_for),
+        fresh_until: now.plus(sent.fresh_for),
         flow_id: String::new(),
         epoch: before.map_or(now.as_secs(), |before| before.epoch),
         created_at: before.map_or(now, |before| before.created_at),
@@ -203,6 +228,45 @@ pub fn from_document(
     let change =
         Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(client.clone()))], ..Change::default() };
     Ok((client, change))
+}
+
+/// The client with the keys that were fetched from its `jwks_uri`. `None` when they are somewhere else by now.
+pub fn with_keys(
+    client: &Client,
+    uri: &str,
+    jwks: String,
+    fresh_for: Duration,
+    now: Timestamp,
+) -> Option<(Client, Change)> {
+    let keys = client.keys.clone().filter(|keys| keys.uri == uri)?;
+    let keys = ClientKeys { jwks, fetched_at: now, fresh_until: now.plus(fresh_for), ..keys };
+    let client = Client { keys: Some(keys), ..client.clone() };
+    let key = RecordKey::Client(client.id.clone());
+    let change =
+        Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(client.clone()))], ..Change::default() };
+    Some((client, change))
+}
+
+/// How soon the keys of a client may be asked for again because an assertion names one that is not among them.
+const KEYS_STAND: Duration = Duration::from_secs(20);
+
+/// Whether keys that do not fit an assertion may be asked for again. Anybody may send one that does not fit.
+pub fn may_ask_for_keys(keys: &ClientKeys, now: Timestamp) -> bool {
+    keys.jwks.is_empty() || now.since(keys.fetched_at) >= KEYS_STAND
+}
+
+/// What says that an assertion was used, and what to write. Nobody may have used it before, so the record is absent.
+pub fn use_assertion(client_id: &ClientId, jti: &str, is_over_at: Timestamp) -> (RecordKey, Change) {
+    // No client id has a NUL, so no two pairs are one text.
+    let digest = Digest::of(&[client_id.as_str().as_bytes(), b"\0", jti.as_bytes()].concat());
+    let key = RecordKey::Assertion(digest);
+    let used = UsedAssertion { client_id: client_id.clone(), expires_at: is_over_at };
+    let change = Change {
+        unchanged: vec![key.clone()],
+        puts: vec![(key.clone(), Record::Assertion(used))],
+        ..Change::default()
+    };
+    (key, change)
 }
 
 fn is_label(text: &str) -> bool {
@@ -222,30 +286,58 @@ pub fn may_manage(client: Option<&Client>, token: &str) -> bool {
     matches!((expected, sent), (Some(expected), Some(sent)) if expected.matches(&sent))
 }
 
-/// Authenticates a client at the token endpoint. `secret` is empty when none was sent. By which method a secret came
-/// does not matter: real clients use either, whatever they registered.
-pub fn authenticate<'a>(client: Option<&'a Client>, secret: &str) -> Result<&'a Client, OAuthError> {
-    let unknown = || refuse(OAuthErrorCode::InvalidClient, "unknown client; register again");
-    let client = client.ok_or_else(unknown)?;
-    match &client.secret {
-        // A public client may send a stray secret (some send an empty one); it proves nothing and harms nothing.
-        None => Ok(client),
-        Some(expected) => {
-            let sent = ClientSecret::parse(secret).map(|sent| sent.digest());
-            match sent {
-                Some(sent) if expected.matches(&sent) => Ok(client),
-                _ => Err(refuse(OAuthErrorCode::InvalidClient, "the client secret is missing or wrong")),
-            }
+/// What a client shows of itself (RFC 6749 §2.3).
+#[derive(Clone, Copy)]
+pub enum Credentials<'a> {
+    /// A secret; empty when none was sent. By which method it came does not matter: real clients use either, whatever they
+    /// registered.
+    Secret(&'a str),
+    /// An assertion that was verified with the keys of the client of this epoch.
+    Assertion {
+        /// See [`Client::epoch`].
+        epoch: u64,
+    },
+}
+
+/// Authenticates a client at the token endpoint.
+pub fn authenticate<'a>(client: Option<&'a Client>, credentials: Credentials<'_>) -> Result<&'a Client, OAuthError> {
+    let refused = |why: &str| Err(refuse(OAuthErrorCode::InvalidClient, why));
+    let Some(client) = client else { return refused("unknown client; register again") };
+    match (credentials, &client.secret) {
+        (Credentials::Assertion { epoch }, _) if client.keys.is_some() && client.epoch == epoch => Ok(client),
+        (Credentials::Assertion { .. }, _) => refused("the client is another than the assertion's by now"),
+        (Credentials::Secret(secret), Some(expected)) => match ClientSecret::parse(secret).map(|sent| sent.digest()) {
+            Some(sent) if expected.matches(&sent) => Ok(client),
+            _ => refused("the client secret is missing or wrong"),
+        },
+        (Credentials::Secret(_), None) if client.keys.as_ref().is_some_and(|keys| keys.is_required) => {
+            refused("this client must authenticate by private_key_jwt, with a client_assertion")
         }
+        // A public client may send a stray secret (some send an empty one); it proves nothing and harms nothing.
+        (Credentials::Secret(_), None) => Ok(client),
     }
 }
 
-/// Renews a registration that is in use: at its first use, and then at most once a day.
+/// Whether such credentials, which were right, prove who the client is. A public client's prove nothing.
+pub fn is_proof(client: &Client, credentials: Credentials<'_>) -> bool {
+    client.secret.is_some() || matches!(credentials, Credentials::Assertion { .. })
+}
+
+/// How long a registration that was renewed is not renewed again: a day, or less where it lives less than ten. It ends no
+/// earlier than its life, less this, after its last use.
+pub fn renewal_pause(life: Duration) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    DAY.min(life / 10)
+}
+
+/// Renews a registration that is in use: at its first use, and then as often as [`renewal_pause`] lets it.
 pub fn renew(policy: &Policy, client: &Client, now: Timestamp) -> Option<Change> {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    let life = policy.lifetimes.client;
     let left = now.until(client.expires_at);
-    (left.saturating_add(DAY) <= policy.lifetimes.client).then(|| {
-        let renewed = Client { renewed_at: now, expires_at: now.plus(policy.lifetimes.client), ..client.clone() };
+    let unused = client.created_at.plus(policy.lifetimes.unused_client.min(life));
+    let is_first = client.renewed_at == client.created_at && client.expires_at == unused && left < life;
+    (is_first || left.saturating_add(renewal_pause(life)) <= life).then(|| {
+        let renewed = Client { renewed_at: now, expires_at: now.plus(life), ..client.clone() };
         let key = RecordKey::Client(client.id.clone());
         Change { unchanged: vec![key.clone()], puts: vec![(key, Record::Client(renewed))], ..Change::default() }
     })

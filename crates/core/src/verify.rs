@@ -89,11 +89,11 @@ fn rests_on<'a>(
 }
 
 /// Whether a client may ask what a token of `client_id` for `resource` is (RFC 7662 §2.1). The caller has authenticated it
-/// by its secret: a public client proves nothing.
+/// by something that proves who it is ([`crate::register::is_proof`]).
 pub fn may_introspect(policy: &Policy, asks: &Client, client_id: &ClientId, resource: &ResourceUri) -> bool {
     let of_it = || policy.resources.iter().filter(|configured| configured.identifier == *resource);
     let named = || of_it().any(|resource| resource.introspection_clients.contains(&asks.id));
-    asks.secret.is_some() && (asks.id == *client_id || named())
+    asks.id == *client_id || named()
 }
 
 /// Notes the first use of a pair. `None` when there is nothing to note.

@@ -34,6 +34,8 @@ pub(crate) struct App {
     /// Places for sign-ins, of their own and few: each costs the service a password hash, so they pile up first, and what
     /// has nothing to do with them must go on.
     pub(crate) sign_ins: Semaphore,
+    /// Places for calls that are sent again for longer than others.
+    pub(crate) patient: Semaphore,
     pub(crate) tokens: TokenServiceClient,
     pub(crate) identity: IdentityServiceClient,
     pub(crate) metrics: Metrics,
@@ -57,6 +59,7 @@ impl App {
             clicks: Clicks::default(),
             calls: Semaphore::new(config.max_calls),
             sign_ins: Semaphore::new(MAX_SIGN_INS.min(config.max_calls)),
+            patient: Semaphore::new(config.max_calls / 8),
             config,
             tokens,
             identity,

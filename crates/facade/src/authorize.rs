@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::{
     answer,
     app::{App, Shared},
-    call::{self, request_id},
+    call::{self, Remote, request_id},
     errors::Failure,
     form::{Params, decode},
     pages,
@@ -68,6 +68,7 @@ impl Asked {
             resource: params.all("resource"),
             session_secret: String::new(),
             prompt: one("prompt").unwrap_or_default(),
+            remote_address: String::new(),
         };
         if twice.is_some() {
             // No authorization comes of it, whatever else is right. The service still says whether the client may be told.
@@ -138,11 +139,18 @@ fn refuse_twice(name: &str, failure: Option<Failure>) -> Failure {
 
 /// The endpoint.
 #[tracing::instrument(name = "facade.authorize", skip_all, fields(error.type = tracing::field::Empty))]
-pub(crate) async fn get(State(app): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let asked = match Asked::parse(uri.query().unwrap_or_default()) {
+pub(crate) async fn get(
+    State(app): State<Shared>,
+    Remote(remote_address): Remote,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let mut asked = match Asked::parse(uri.query().unwrap_or_default()) {
         Ok(asked) => asked,
         Err(failure) => return answer::refuse(&app, &headers, &failure, None, None).await,
     };
+    asked.request.remote_address = remote_address;
     let session = if method == Method::HEAD { None } else { app.cookie.read(&headers) };
     match begin(&app, &asked, session.as_deref()).await {
         Ok(Step::SignIn { client, redirect_uri }) => {

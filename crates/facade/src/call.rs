@@ -19,14 +19,15 @@ use crate::{app::App, errors::Failure};
 type Reply<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Status>> + Send>>;
 
 macro_rules! rpcs {
-    ($($places:ident: $client:ident.$name:ident($message:ident) -> $answer:ident;)+) => {$(
+    ($($places:ident: $client:ident.$name:ident($message:ident) -> $answer:ident $(, patient if $is_patient:path)?;)+) => {$(
         /// The RPC of this name.
         pub(crate) async fn $name(app: &App, message: v1::$message) -> Result<v1::$answer, Failure> {
+            let is_patient = false $(|| $is_patient(&message))?;
             let attempt = |request| -> Reply<v1::$answer> {
                 let mut client = app.$client.clone();
                 Box::pin(async move { client.$name(request).await })
             };
-            call(stringify!($name), app, &app.$places, message, attempt).await
+            call(stringify!($name), app, &app.$places, is_patient, message, attempt).await
         }
     )+};
 }
@@ -36,7 +37,7 @@ rpcs! {
     calls: tokens.begin_authorization(BeginAuthorizationRequest) -> BeginAuthorizationResponse;
     calls: tokens.approve_authorization(ApproveAuthorizationRequest) -> AuthorizationDecision;
     calls: tokens.deny_authorization(DenyAuthorizationRequest) -> AuthorizationDecision;
-    calls: tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse;
+    calls: tokens.issue_token(IssueTokenRequest) -> IssueTokenResponse, patient if is_exchange;
     calls: tokens.revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
     calls: tokens.introspect_token(IntrospectTokenRequest) -> IntrospectTokenResponse;
     calls: tokens.get_client(GetClientRequest) -> Client;
@@ -47,14 +48,25 @@ rpcs! {
 }
 
 /// How long to wait before each further attempt. A lost answer is mended by one of them, and a service that is away is
-/// reported after a moment. It matters most when a code is exchanged: its client cannot send it again.
+/// reported after a moment.
 const PAUSES: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
+
+/// A client cannot send a code twice (RFC 6749 §4.1.2): should its exchange fail, the person must sign in again. So it is sent
+/// again for longer, this often and with this pause: four seconds in all. Clients wait for thirty.
+const PATIENT: usize = 75;
+const PATIENT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether a code is exchanged.
+fn is_exchange(message: &v1::IssueTokenRequest) -> bool {
+    matches!(message.grant, Some(v1::issue_token_request::Grant::AuthorizationCode(_)))
+}
 
 /// Calls a service within the configured time, trying again when it could not be reached. `rpc` is for the log.
 async fn call<M: Clone, R>(
     rpc: &'static str,
     app: &App,
     places: &Semaphore,
+    is_patient: bool,
     message: M,
     attempt: impl Fn(Request<M>) -> Reply<R>,
 ) -> Result<R, Failure> {
@@ -72,17 +84,29 @@ async fn call<M: Clone, R>(
     };
     let attempts = async {
         for pause in PAUSES {
-            match attempt(request(message.clone())).await {
-                // A client whose connection is gone says UNKNOWN.
-                Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => {
-                    tracing::debug!(rpc, "not reachable, trying again");
-                    app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
-                    tokio::time::sleep(pause).await;
-                }
-                answered => return answered,
+            let answer = attempt(request(message.clone())).await;
+            if !is_away(&answer) {
+                return answer;
+            }
+            tracing::debug!(rpc, "not reachable, trying again");
+            app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
+            tokio::time::sleep(pause).await;
+        }
+        let mut answer = attempt(request(message.clone())).await;
+        if !is_patient || !is_away(&answer) {
+            return answer;
+        }
+        // Few wait for longer: those that pile up while a service is away must leave places for all others.
+        let Ok(_place) = app.patient.try_acquire() else { return answer };
+        for _ in 0..PATIENT {
+            app.metrics.retried.add(1, &[KeyValue::new("rpc", rpc)]);
+            tokio::time::sleep(PATIENT_PAUSE).await;
+            answer = attempt(request(message.clone())).await;
+            if !is_away(&answer) {
+                break;
             }
         }
-        attempt(request(message)).await
+        answer
     };
     let status = match tokio::time::timeout(timeout, attempts).await {
         Ok(Ok(response)) => return Ok(response.into_inner()),
@@ -99,6 +123,11 @@ async fn call<M: Clone, R>(
         }
     }
     Err(failure)
+}
+
+/// Whether the service could not be reached. A client whose connection is gone says UNKNOWN.
+fn is_away<R>(answer: &Result<R, Status>) -> bool {
+    answer.as_ref().is_err_and(|status| matches!(status.code(), Code::Unavailable | Code::Unknown))
 }
 
 /// A fresh request id: made once per HTTP request, so that repeating a call repeats nothing.

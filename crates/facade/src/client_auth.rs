@@ -1,8 +1,10 @@
-//! Who calls the token endpoint (RFC 6749 §2.3.1): read, not judged. Whether the secret is right is the service's work.
+//! Who calls the token endpoint (RFC 6749 §2.3.1): read, not judged. Whether the secret or the assertion is right is the
+//! service's work.
 //!
 //! 1. `Authorization: Basic`, its parts percent-encoded (Python, Go) or raw (TypeScript).
 //! 2. `client_id` and `client_secret` in the body; `client_id` may be there beside Basic when it is the same.
 //! 3. An empty secret is no secret: Go and C# send one for public clients.
+//! 4. `client_assertion` in the body (RFC 7521 §4.2), which may stand for the `client_id`, too.
 //!
 //! Other `Authorization` schemes are left aside: some HTTP libraries add a stale bearer token to every request.
 
@@ -44,8 +46,12 @@ pub(crate) fn failure(failure: &Failure, headers: &HeaderMap) -> Response {
 
 /// Reads the client's credentials.
 pub(crate) fn read(headers: &HeaderMap, params: &Params) -> Result<ClientAuthentication, Failure> {
-    let body =
-        ClientAuthentication { client_id: params.text("client_id")?, client_secret: params.text("client_secret")? };
+    let body = ClientAuthentication {
+        client_id: params.text("client_id")?,
+        client_secret: params.text("client_secret")?,
+        client_assertion_type: params.text("client_assertion_type")?,
+        client_assertion: params.text("client_assertion")?,
+    };
     let client = match basic(headers)? {
         None => body,
         Some(basic) => {
@@ -54,10 +60,10 @@ pub(crate) fn read(headers: &HeaderMap, params: &Params) -> Result<ClientAuthent
             if differs(&body.client_id, &basic.client_id) || differs(&body.client_secret, &basic.client_secret) {
                 return Err(invalid_client("the Authorization header and the body name different credentials"));
             }
-            basic
+            ClientAuthentication { client_id: basic.client_id, client_secret: basic.client_secret, ..body }
         }
     };
-    if client.client_id.is_empty() {
+    if client.client_id.is_empty() && client.client_assertion.is_empty() {
         return Err(invalid_client("the client_id is missing"));
     }
     Ok(client)
@@ -80,7 +86,8 @@ fn basic(headers: &HeaderMap) -> Result<Option<ClientAuthentication>, Failure> {
         return Err(malformed());
     }
     let (client_id, client_secret) = text.split_once(':').ok_or_else(malformed)?;
-    Ok(Some(ClientAuthentication { client_id: part(client_id), client_secret: part(client_secret) }))
+    let (client_id, client_secret) = (part(client_id), part(client_secret));
+    Ok(Some(ClientAuthentication { client_id, client_secret, ..ClientAuthentication::default() }))
 }
 
 /// What follows the scheme, when the scheme is Basic.
@@ -157,6 +164,28 @@ mod tests {
             let header = pair.map(basic_of);
             let values: Vec<&str> = header.iter().map(String::as_str).collect();
             assert_eq!(check(&values, body), result, "{pair:?} {body}");
+        }
+    }
+
+    #[test]
+    fn an_assertion_may_stand_for_the_id() {
+        let read = |authorization: &[&str], body: &str| {
+            let params = Params::parse(body.as_bytes()).unwrap();
+            let client = read(&headers(authorization), &params).map_err(|failure| failure.parts().0.as_u16())?;
+            Ok((client.client_id, client.client_assertion_type, client.client_assertion))
+        };
+        let found = |id: &str, kind: &str, assertion: &str| Ok((id.to_owned(), kind.to_owned(), assertion.to_owned()));
+        let basic = basic_of("a:");
+        for (authorization, body, result) in [
+            (&[][..], "client_assertion_type=t&client_assertion=j", found("", "t", "j")),
+            (&[], "client_id=a&client_assertion_type=t&client_assertion=j", found("a", "t", "j")),
+            (&[], "client_assertion=j", found("", "", "j")),
+            (&[basic.as_str()], "client_assertion_type=t&client_assertion=j", found("a", "t", "j")),
+            (&[], "client_assertion_type=t", Err(401)),
+            (&[], "client_assertion_type=t&client_assertion=", Err(401)),
+            (&[], "client_assertion=j&client_assertion=k", Err(400)),
+        ] {
+            assert_eq!(read(authorization, body), result, "{body}");
         }
     }
 

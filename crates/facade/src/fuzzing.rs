@@ -17,7 +17,7 @@ use crate::{
     destination::Destination,
     errors::Failure,
     form::Params,
-    register,
+    manage, register,
     text::{LINE, NAME, clean},
 };
 
@@ -98,7 +98,13 @@ pub fn client_auth(input: &[u8]) {
     assert_eq!(client_auth::tried_basic(&headers), !basic.is_empty());
     let read = client_auth::read(&headers, &params);
     if let Ok(client) = &read {
-        assert!(!client.client_id.is_empty() && basic.len() <= 1);
+        assert!(!(client.client_id.is_empty() && client.client_assertion.is_empty()) && basic.len() <= 1);
+        // An assertion is what the body says, and nothing else.
+        for (said, name) in
+            [(&client.client_assertion, "client_assertion"), (&client.client_assertion_type, "client_assertion_type")]
+        {
+            assert_eq!(params.text(name).ok().as_ref(), Some(said), "{name}");
+        }
         assert!(!client.client_id.contains('\0') && !client.client_secret.contains('\0'));
         // What the body says is never overruled.
         for (said, name) in [(&client.client_id, "client_id"), (&client.client_secret, "client_secret")] {
@@ -111,6 +117,10 @@ pub fn client_auth(input: &[u8]) {
     }
     // Sent by Basic instead, encoded or as it is, it is the same client.
     let Ok(client) = read else { return };
+    // Only the body has assertions.
+    if client.client_id.is_empty() || !(client.client_assertion.is_empty() && client.client_assertion_type.is_empty()) {
+        return;
+    }
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut spellings = vec![format!("{}:{}", encode(&client.client_id), encode(&client.client_secret))];
     if !client.client_id.contains([':', '%']) && !client.client_secret.contains('%') {
@@ -156,6 +166,59 @@ pub fn register(input: &[u8]) {
         let text = serde_json::Value::Object(members).to_string();
         assert_eq!(register::read(text.as_bytes()).as_ref(), Ok(&metadata), "{text}");
     }
+}
+
+/// Who manages which registration. The input is `Authorization` headers, a line each, then an empty line and a JSON body.
+pub fn manage(input: &[u8]) {
+    let (head, body) = split(input);
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(header::AUTHORIZATION, value);
+        }
+    }
+    let sent: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
+    let token = manage::token(&headers);
+    if let Ok(token) = &token {
+        // Never empty: the service would take the facade for an administrator.
+        assert!(!token.is_empty() && token.trim() == token);
+        let [only] = sent[..] else { unreachable!("one header, or nobody knows which is meant") };
+        assert!(only.len() > 7 && only.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")));
+        assert_eq!(only.get(7..).map(<[u8]>::trim_ascii), Some(token.as_bytes()));
+    }
+    let is_plain =
+        |value: &[u8]| value.get(7..).is_some_and(|token| token.iter().all(u8::is_ascii_graphic) && !token.is_empty());
+    if let [only] = sent[..]
+        && only.get(..7) == Some(b"Bearer ")
+        && is_plain(only)
+    {
+        assert!(token.is_ok(), "{only:?}");
+    }
+
+    // Where a member stands twice both readers take the last, so what is judged is what is registered.
+    const ID: &str = "gdcl_x";
+    const OF_THE_SERVER: [&str; 4] =
+        ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(body) else {
+        assert!(register::claims(body, ID).is_err());
+        return;
+    };
+    let text = |members: &serde_json::Map<String, serde_json::Value>, name: &str| match members.get(name) {
+        None | Some(serde_json::Value::Null) => Some(String::new()),
+        Some(serde_json::Value::String(text)) if !text.contains('\0') => Some(text.clone()),
+        Some(_) => None,
+    };
+    let given = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
+    let expected = text(&members, "client_secret").filter(|_| {
+        !OF_THE_SERVER.iter().any(|name| given(name)) && text(&members, "client_id").as_deref() == Some(ID)
+    });
+    assert_eq!(register::claims(body, ID).ok().map(|claims| claims.client_secret), expected);
+    // Without what only the server may say, and with the right id, it is an update.
+    members.retain(|name, _| !OF_THE_SERVER.contains(&name.as_str()));
+    members.insert("client_id".to_owned(), ID.into());
+    let update = register::claims(serde_json::Value::Object(members.clone()).to_string().as_bytes(), ID);
+    assert_eq!(update.ok().map(|claims| claims.client_secret), text(&members, "client_secret"));
+    assert!(register::claims(serde_json::Value::Object(members).to_string().as_bytes(), "gdcl_y").is_err());
 }
 
 /// What can be registered can be asked for, also by way of the sign-in form.
@@ -298,6 +361,11 @@ mod tests {
     #[test]
     fn register() {
         replay("register", super::register);
+    }
+
+    #[test]
+    fn manage() {
+        replay("manage", super::manage);
     }
 
     #[test]

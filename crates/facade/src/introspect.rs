@@ -1,7 +1,7 @@
 //! `POST /oauth/introspect`: token introspection (RFC 7662 §2).
 //!
 //! 1. The form and the client's credentials are read as at the token endpoint.
-//! 2. IntrospectToken authenticates the client, which needs a secret, and answers about its own tokens and those of
+//! 2. IntrospectToken authenticates the client, which needs a secret or an assertion, and answers about its own tokens and those of
 //!    resources that name it.
 //! 3. Of any other token nothing is said but that it is not active (RFC 7662 §2.2).
 //!
@@ -19,7 +19,8 @@ use serde::Serialize;
 
 use crate::{
     app::{App, Shared},
-    call, client_auth,
+    call::{self, request_id},
+    client_auth,
     errors::Failure,
     form,
 };
@@ -59,7 +60,7 @@ async fn introspect(app: &App, headers: &HeaderMap, body: Body) -> Result<Intros
     let params = form::body(headers, body, app.config.max_body).await?;
     let client = Some(client_auth::read(headers, &params)?);
     let token = form::required(&params, "token")?;
-    call::introspect_token(app, IntrospectTokenRequest { token, client }).await
+    call::introspect_token(app, IntrospectTokenRequest { request_id: request_id()?, token, client }).await
 }
 
 fn introspected(app: &App, answer: IntrospectTokenResponse) -> Introspected {

@@ -80,6 +80,8 @@ pub struct FacadeConfig {
     pub trusted_redirect_hosts: Vec<String>,
     /// How clients may authenticate at the token endpoint, for the metadata.
     pub auth_methods: Vec<TokenEndpointAuthMethod>,
+    /// By which client assertions may be signed (`private_key_jwt`), for the metadata; empty where none are taken.
+    pub assertion_algorithms: Vec<&'static str>,
     /// Whether clients may have the URL of a metadata document as their id: said in the metadata, and then they do.
     pub client_id_metadata_documents: bool,
     /// Whether answers carry `iss`, and the metadata says so (RFC 9207). Off only for clients that break on it.

@@ -74,7 +74,7 @@ async fn end(app: &App, client_id: String, headers: &HeaderMap) -> Result<(), Fa
 }
 
 /// The registration access token. Never empty: without one the service would take the facade for the one who asks.
-fn token(headers: &HeaderMap) -> Result<String, Failure> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<String, Failure> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     let bearer = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok());

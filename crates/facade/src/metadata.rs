@@ -34,11 +34,17 @@ struct Document {
     response_modes_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// Only where it is so: who reads it does not register.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id_metadata_document_supported: Option<bool>,
@@ -51,7 +57,10 @@ struct Document {
 pub(crate) fn document(config: &FacadeConfig) -> Bytes {
     let url = &config.public_url;
     let scopes = config.resources.iter().fold(ScopeSet::default(), |all, resource| all.union(&resource.scopes));
-    let methods = || config.auth_methods.iter().map(|method| method.as_str());
+    // Those that SDKs choose from come first, and those of them that need nothing from the client before the others.
+    let algorithms = &config.assertion_algorithms;
+    let by_assertion = (!algorithms.is_empty()).then_some("private_key_jwt");
+    let methods = || config.auth_methods.iter().map(|method| method.as_str()).chain(by_assertion);
     let document = Document {
         issuer: url.as_str().to_owned(),
         authorization_endpoint: url.join("/oauth/authorize"),
@@ -62,13 +71,16 @@ pub(crate) fn document(config: &FacadeConfig) -> Bytes {
         response_modes_supported: ["query"],
         grant_types_supported: GrantType::ALL.iter().map(|grant| grant.as_str()).collect(),
         token_endpoint_auth_methods_supported: methods().collect(),
+        token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
         code_challenge_methods_supported: ["S256"],
         revocation_endpoint: url.join("/oauth/revoke"),
         revocation_endpoint_auth_methods_supported: methods().collect(),
+        revocation_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
         introspection_endpoint: url.join("/oauth/introspect"),
         introspection_endpoint_auth_methods_supported: methods()
             .filter(|method| *method != TokenEndpointAuthMethod::None.as_str())
             .collect(),
+        introspection_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
         client_id_metadata_document_supported: config.client_id_metadata_documents.then_some(true),
         authorization_response_iss_parameter_supported: config.iss_parameter.then_some(true),
     };

@@ -1,5 +1,5 @@
 //! What holds for every input of the gate's parsers. They are private, and stay so: this module is there for the fuzz
-//! target (feature `fuzzing`) and for the test that feeds its corpus to the same function, and in no other build.
+//! targets (feature `fuzzing`) and for the tests that feed their corpora to the same functions, and in no other build.
 
 use std::time::Duration;
 
@@ -8,6 +8,15 @@ use grantd_oauth_types::{AccessToken, PublicUrl, ResourceUri, ScopeSet};
 use grantd_proto::v1::TokenAllowed;
 use url::Url;
 
+mod messages;
+mod names;
+mod streams;
+
+pub use self::{
+    messages::message,
+    names::rules,
+    streams::{list, stream},
+};
 use crate::{
     GateConfig, GateResource,
     check::{Bearer, bearer},
@@ -232,8 +241,30 @@ mod replay;
 
 #[cfg(test)]
 mod tests {
+    use super::replay::replay;
+
     #[test]
     fn gate() {
-        super::replay::replay("gate", super::gate);
+        replay("gate", super::gate);
+    }
+
+    #[test]
+    fn message() {
+        replay("message", super::message);
+    }
+
+    #[test]
+    fn rules() {
+        replay("rules", super::rules);
+    }
+
+    #[test]
+    fn stream() {
+        replay("stream", super::stream);
+    }
+
+    #[test]
+    fn list() {
+        replay("list", super::list);
     }
 }

@@ -40,7 +40,17 @@ type Object = BTreeMap<String, Box<RawValue>>;
 
 impl Hidden {
     pub(crate) fn new(resource: &GateResource, granted: ScopeSet) -> Self {
-        Self { rules: resource.rules.clone().into(), granted }
+        Self::of(resource.rules.clone(), granted)
+    }
+
+    pub(crate) fn of(rules: Vec<GateRule>, granted: ScopeSet) -> Self {
+        Self { rules: rules.into(), granted }
+    }
+
+    /// Whether a tool of this name may not be called.
+    pub(crate) fn hides(&self, tool: &str) -> bool {
+        let needed = rules::needed(&self.rules, "tools/call", Names::These(&[tool.to_owned()]));
+        !self.granted.contains_all(&needed)
     }
 
     fn is_hidden(&self, tool: &RawValue) -> bool {
@@ -48,26 +58,29 @@ impl Hidden {
         struct Tool {
             name: String,
         }
-        let Ok(tool) = serde_json::from_str::<Tool>(tool.get()) else { return false };
-        let needed = rules::needed(&self.rules, "tools/call", Names::These(&[tool.name]));
-        !self.granted.contains_all(&needed)
+        serde_json::from_str::<Tool>(tool.get()).is_ok_and(|tool| self.hides(&tool.name))
     }
 
     /// A message, or a batch, without hidden tools. `None`: as it is.
-    fn message(&self, text: &str) -> Option<String> {
+    pub(crate) fn message(&self, text: &str) -> Option<String> {
         // An upstream may escape the word, but none does.
         if !text.contains("\"tools\"") {
             return None;
         }
         if text.trim_start().starts_with('[') {
             let batch: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
-            let changed: Vec<_> = batch.iter().map(|message| self.message(message.get())).collect();
+            // Of messages, not of batches: how deep an upstream nests them must not decide how deep this calls itself.
+            let changed: Vec<_> = batch.iter().map(|message| self.one(message.get())).collect();
             if changed.iter().all(Option::is_none) {
                 return None;
             }
             let all = batch.iter().zip(&changed).map(|(old, new)| new.as_deref().unwrap_or(old.get()));
             return Some(format!("[{}]", all.collect::<Vec<_>>().join(",")));
         }
+        self.one(text)
+    }
+
+    fn one(&self, text: &str) -> Option<String> {
         let mut message: Object = serde_json::from_str(text).ok()?;
         let mut result: Object = serde_json::from_str(message.get("result")?.get()).ok()?;
         let tools: Vec<Box<RawValue>> = serde_json::from_str(result.get("tools")?.get()).ok()?;
@@ -123,5 +136,19 @@ impl Events {
     /// What is left at the end. Nobody dispatches an event that is not complete.
     pub(crate) fn rest(&mut self) -> Bytes {
         self.splitter.rest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_that_nests_without_end_harms_nobody() {
+        let hidden = Hidden::of(Vec::new(), ScopeSet::default());
+        for depth in [2, 100_000] {
+            let text = format!("{}{{\"result\":{{\"tools\":[]}}}}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(hidden.message(&text), None, "{depth}");
+        }
     }
 }

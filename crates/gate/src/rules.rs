@@ -95,7 +95,7 @@ fn admits(patterns: &[String], readings: &[String]) -> bool {
 }
 
 /// Whether a text matches a pattern in which `*` stands for anything.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut parts = parts.peekable();

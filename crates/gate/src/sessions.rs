@@ -48,7 +48,7 @@ fn names_session(name: &str) -> bool {
 }
 
 /// The sessions in a query, read with either separator.
-fn in_query(query: &str) -> Vec<String> {
+pub(crate) fn in_query(query: &str) -> Vec<String> {
     let split = query.replace(';', "&");
     [query, &split]
         .into_iter()
@@ -76,10 +76,9 @@ impl Address {
     pub(crate) fn push(&mut self, piece: &[u8]) -> Option<Vec<String>> {
         self.0.push(piece.get(..MAX).unwrap_or(piece));
         while let Some(event) = self.0.next() {
-            let event = String::from_utf8_lossy(&event).into_owned();
-            let event = event.trim_start_matches('\u{feff}');
-            let data = sse::data(event);
-            match (sse::kind(event), data.split_once('?')) {
+            let event = String::from_utf8_lossy(&event);
+            let data = sse::data(&event);
+            match (sse::kind(&event), data.split_once('?')) {
                 ("endpoint", Some((_, query))) => {
                     return Some(in_query(query.split('#').next().unwrap_or_default()));
                 }

@@ -63,6 +63,8 @@ impl Splitter {
 
 /// The fields of an event: name and value of each line.
 fn fields(event: &str) -> impl Iterator<Item = (&str, &str)> {
+    // A stream may begin with a byte order mark. One elsewhere makes a field that nobody knows, which harms nobody here.
+    let event = event.strip_prefix('\u{feff}').unwrap_or(event);
     // A CR LF gives an empty line more, which is no field.
     event.split(['\r', '\n']).filter(|line| !line.is_empty()).map(|line| match line.split_once(':') {
         Some((name, value)) => (name, value.strip_prefix(' ').unwrap_or(value)),
@@ -116,6 +118,7 @@ mod tests {
     #[test]
     fn events_are_read_and_rewritten() {
         assert_eq!(data("data: b\r\ndata:c\r\n\r\n"), "b\nc");
+        assert_eq!(data("\u{feff}data: a\n\n"), "a");
         assert_eq!((kind("event: x\rdata\r\r"), kind("data: a\n\n")), ("x", "message"));
         assert_eq!(with_data("id: 7\nevent: message\ndata: a\ndata: b\n\n", "c"), "id: 7\nevent: message\ndata: c\n\n");
         assert_eq!(with_data(": note\nretry: 5\ndata: a\n\n", "c"), ": note\nretry: 5\ndata: c\n\n");

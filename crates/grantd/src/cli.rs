@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod asking;
+
+pub(crate) use asking::{Doctor, Health};
+
 use crate::config::{self, Config, Flag, Input, Purpose, Variables};
 
 /// OAuth 2.1 in front of your MCP server.
@@ -100,9 +104,32 @@ pub(crate) enum Command {
             the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.")]
     Backup(Backup),
 
+    /// Ask a running grantd whether it is well
+    #[command(
+        long_about = "Asks a running grantd whether it is well: exits 0 when the URL answers with success, 1 otherwise.\n\n\
+            For healthchecks of containers, as the image holds no other program. /healthz says that the process turns, \
+            /readyz that it reaches its store.",
+        after_long_help = "Example:\n  grantd health http://127.0.0.1:8080/readyz"
+    )]
+    Health(Health),
+
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+
+    /// Look at a running deployment as MCP clients do, and say what would break which client
+    #[command(
+        long_about = "Look at a running deployment as MCP clients do, and say what would break which client.\n\n\
+            Asks for the metadata, registers a client (and deletes it again where that is offered), and tries the endpoints \
+            with good and bad requests: some forty, one after the other. The deployment need not be a grantd. Every finding \
+            has a code, which docs/doctor.md explains.",
+        after_long_help = "Examples:\n  \
+            grantd doctor https://mcp.example.com/mcp\n  \
+            grantd doctor https://mcp.example.com/mcp --sign-in\n  \
+            grantd doctor https://mcp.example.com/mcp --json | jq -r '.findings[].code'\n\n\
+            Exit codes: 0 nothing breaks a client (there may be warnings), 1 something does, 64 the command line must change."
+    )]
+    Doctor(Doctor),
 }
 
 /// Where the configuration comes from, and the keys that most people set.

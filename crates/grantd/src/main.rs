@@ -57,6 +57,8 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Client(command) => runtime()?.block_on(commands::client::run(command)),
         Command::Grant(command) => runtime()?.block_on(commands::grant::run(command)),
         Command::Backup(command) => runtime()?.block_on(commands::backup::run(command)),
+        Command::Doctor(command) => runtime()?.block_on(commands::doctor::run(command)),
+        Command::Health(command) => runtime()?.block_on(commands::health::run(command)),
         Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags.load(Purpose::Tool)?),
     }
 }

@@ -1,7 +1,7 @@
 //! The first user, `owner`: made by the first start, with a password that somebody can find.
 //!
 //! 1. With users in the store there is nothing to do.
-//! 2. The password is `GRANTD_OWNER_PASSWORD`, or it is made up and written to `DATA_DIR/owner-password` first, so that a
+//! 2. The password is `GRANTD_OWNER_PASSWORD`, or in the file that `GRANTD_OWNER_PASSWORD_FILE` names, or it is made up and written to `DATA_DIR/owner-password` first, so that a
 //!    crash in between leaves no user whose password nobody knows.
 //! 3. The user is created; should another replica have been first, the file is taken away again.
 
@@ -15,10 +15,11 @@ use grantd_core::users::{self, check_password};
 use grantd_token_service::{OWNER, OwnerOutcome, Service};
 use rand::{TryRng as _, rngs::SysRng};
 
-use crate::{error::Error, terminal};
-
-/// The variable that holds the password.
-const VARIABLE: &str = "GRANTD_OWNER_PASSWORD";
+use crate::{
+    config::{OWNER_PASSWORD, Variables},
+    error::Error,
+    terminal,
+};
 
 /// Makes sure that somebody can sign in.
 pub(crate) async fn ensure(service: &Service, data_dir: &Path) -> Result<(), Error> {
@@ -26,9 +27,9 @@ pub(crate) async fn ensure(service: &Service, data_dir: &Path) -> Result<(), Err
     if service.has_users().await.map_err(Error::because("cannot read the users from the store"))? {
         return Ok(());
     }
-    if let Some(password) = password_from(std::env::var(VARIABLE).ok())? {
+    if let Some((password, variable)) = password_from(&Variables::of_process())? {
         if service.ensure_owner(password).await.map_err(failed())? == OwnerOutcome::Created {
-            tracing::info!(event = "owner.created", "created the user {OWNER:?} with the password in {VARIABLE}");
+            tracing::info!(event = "owner.created", "created the user {OWNER:?} with the password in {variable}");
         }
         return Ok(());
     }
@@ -70,18 +71,23 @@ pub(crate) fn forget_password(data_dir: &Path, username: &str) -> Result<(), Err
     }
 }
 
-/// Checks the variable before anything is opened or listened on.
-pub(crate) fn check_variable() -> Result<(), Error> {
-    password_from(std::env::var(VARIABLE).ok()).map(drop)
+/// Checks the variables before anything is opened or listened on.
+pub(crate) fn check_variables() -> Result<(), Error> {
+    password_from(&Variables::of_process()).map(drop)
 }
 
-fn password_from(variable: Option<String>) -> Result<Option<String>, Error> {
-    match variable.filter(|password| !password.is_empty()) {
+/// The password, and the variable that said it.
+fn password_from(variables: &Variables) -> Result<Option<(String, String)>, Error> {
+    match variables.secret(OWNER_PASSWORD).map_err(Error::Usage)? {
         None => Ok(None),
-        Some(password) => match check_password(&password) {
-            Ok(()) => Ok(Some(password)),
-            Err(reason) => Err(Error::Usage(format!("{VARIABLE}: {reason}"))),
-        },
+        Some((password, variable)) => {
+            // A password in a variable is taken to the letter: white space at its ends was typed.
+            let password = variables.get(OWNER_PASSWORD).unwrap_or(password.expose());
+            match check_password(password) {
+                Ok(()) => Ok(Some((password.to_owned(), variable))),
+                Err(reason) => Err(Error::Usage(format!("{variable}: {reason}"))),
+            }
+        }
     }
 }
 
@@ -146,8 +152,21 @@ mod tests {
 
     #[test]
     fn a_weak_variable_is_refused() {
-        assert!(password_from(Some("short".to_owned())).is_err());
-        assert_eq!(password_from(Some(String::new())).unwrap(), None);
-        assert_eq!(password_from(Some("long enough".to_owned())).unwrap().as_deref(), Some("long enough"));
+        let from = |value: &str| password_from(&Variables::new([(OWNER_PASSWORD.to_owned(), value.to_owned())]));
+        assert!(from("short").is_err());
+        assert_eq!(from("").unwrap(), None);
+        assert_eq!(from("long enough").unwrap(), Some(("long enough".to_owned(), OWNER_PASSWORD.to_owned())));
+    }
+
+    #[test]
+    fn the_password_may_be_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let variable = format!("{OWNER_PASSWORD}_FILE");
+        let from = || password_from(&Variables::new([(variable.clone(), file.path().display().to_string())]));
+        std::fs::write(file.path(), "short\n").unwrap();
+        let error = from().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{variable}: ")) && !error.contains("short\n"), "{error}");
+        std::fs::write(file.path(), "long enough\n").unwrap();
+        assert_eq!(from().unwrap(), Some(("long enough".to_owned(), variable.clone())));
     }
 }

@@ -32,6 +32,7 @@ use crate::{
     line::{Connected, Line},
     script::Script,
     target::Target,
+    watch::Heard,
 };
 
 /// How many calls may be under way. Beyond that Redis is not keeping up, and waiting would only be longer.
@@ -48,7 +49,7 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// The connections that carry calls.
 pub(crate) struct Connections {
-    lines: Vec<Arc<Line>>,
+    lines: Arc<[Arc<Line>]>,
     next: AtomicUsize,
     calls: Semaphore,
     deadline: Duration,
@@ -76,18 +77,24 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) async fn open(config: &RedisConfig, target: &Arc<Target>) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(config: &RedisConfig, target: &Arc<Target>, heard: &Heard) -> Result<Self, ConnectError> {
         let mut lines = Vec::new();
         for _ in 0..config.connections.max(1) {
-            lines.push(Arc::new(Line::open(target).await?));
+            let heard = heard.clone();
+            lines.push(Arc::new(Line::open(target, move || heard.gap("a connection to Redis was made anew")).await?));
         }
         Ok(Self {
-            lines,
+            lines: lines.into(),
             next: AtomicUsize::new(0),
             calls: Semaphore::new(CALLS),
             deadline: config.deadline,
             wait: Wait { replicas: config.wait_replicas, timeout: config.wait_timeout },
         })
+    }
+
+    /// All lines, for who finds out that they may lead to where a primary was.
+    pub(crate) fn lines(&self) -> Arc<[Arc<Line>]> {
+        self.lines.clone()
     }
 
     /// The next line that is connected.

@@ -46,7 +46,7 @@ pub use error::ConnectError;
 use connection::{Call, Connections};
 use script::Script;
 use target::Target;
-use watch::Listener;
+use watch::{Heard, Listener};
 
 /// Handles are cheap to clone and share their connections, which end with the last of them.
 #[derive(Clone, Debug)]
@@ -64,9 +64,10 @@ impl RedisStore {
     /// comes back by itself whenever Redis does.
     pub async fn connect(config: RedisConfig, offset: ClockOffset) -> Result<Self, ConnectError> {
         let target = Arc::new(Target::new(&config)?);
-        let connections = Connections::open(&config, &target).await?;
+        let heard = Heard::new();
+        let connections = Connections::open(&config, &target, &heard).await?;
         startup::check(&connections, config.wait_replicas).await?;
-        let listener = Listener::start(&config, &target).await?;
+        let listener = Listener::start(&config, &target, heard, connections.lines()).await?;
         let store = Self(Arc::new(Inner { connections, listener, offset }));
         store.prove().await.map_err(|cause| ConnectError::Unreachable(cause.to_string()))?;
         Ok(store)

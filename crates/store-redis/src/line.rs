@@ -3,7 +3,9 @@
 //! 1. [`Line::open`] connects, and fails when that does.
 //! 2. A client whose connection ends (in a Cluster: whose connection to any primary ends) is dropped, and its calls fail.
 //!    A new one connects, again and again, backing off to about a second with a jitter drawn per process.
-//! 3. **A connection that lets a call time out and answers nothing meanwhile is replaced** ([`Line::suspect`]), so that a
+//! 3. Every connection that was made anew is reported (`renewed`): it may lead to another primary, and what the one before had
+//!    acknowledged may be lost.
+//! 4. **A connection that lets a call time out and answers nothing meanwhile is replaced** ([`Line::suspect`]), so that a
 //!    peer that vanished without a word is noticed. fred's own check (`unresponsive`) measures from the last write, so a
 //!    dead connection in use never shows.
 //!
@@ -78,13 +80,17 @@ impl Connected {
 }
 
 impl Line {
-    /// Connects.
-    pub(crate) async fn open(target: &Arc<Target>) -> Result<Self, ConnectError> {
+    /// Connects. `renewed` is called whenever it was connected again.
+    pub(crate) async fn open(
+        target: &Arc<Target>,
+        renewed: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, ConnectError> {
         let client = target.client()?;
         let connection = connect(&client).await.map_err(|cause| error::connect(&cause))?;
         let (sender, current) = watch::channel(Current { client, connected: true });
         let replace = Arc::new(Notify::new());
-        let keeper = Keeper { target: target.clone(), current: sender, replace: replace.clone() };
+        let renewed = Box::new(renewed);
+        let keeper = Keeper { target: target.clone(), current: sender, replace: replace.clone(), renewed };
         let task = Task(tokio::spawn(keeper.keep(connection)).abort_handle());
         Ok(Self { current, replace, answers: AtomicU64::new(0), suspected: AtomicBool::new(false), _task: task })
     }
@@ -175,6 +181,7 @@ struct Keeper {
     target: Arc<Target>,
     current: watch::Sender<Current>,
     replace: Arc<Notify>,
+    renewed: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Keeper {
@@ -209,6 +216,7 @@ impl Keeper {
         // A wish to replace what is replaced already.
         let _ = self.replace.notified().now_or_never();
         self.current.send_replace(Current { client, connected: true });
+        (self.renewed)();
         Ok(connection)
     }
 }

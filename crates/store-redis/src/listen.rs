@@ -76,6 +76,7 @@ impl Ears {
             self.told.lost(why);
             hearing = self.begin_again(hearing).await;
             self.told.back();
+            self.told.gather(hearing.connected.client.clone(), self.patience);
             startup::look_again(hearing.connected.client.clone());
         }
     }
@@ -168,7 +169,7 @@ impl Ears {
                 }
             }
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => self.told.say(Err("announcements came faster than they were taken")),
+            Err(RecvError::Lagged(_)) => self.told.missed("announcements came faster than they were taken"),
             Err(RecvError::Closed) => return Err("the connection that listens for announcements has ended"),
         }
         Ok(())

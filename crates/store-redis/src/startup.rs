@@ -53,6 +53,12 @@ async fn look(client: &Client) -> Result<(), ConnectError> {
     Ok(())
 }
 
+/// Which server this is: it has another id after every start.
+pub(crate) async fn run_id(client: &Client) -> Option<String> {
+    let server = info(client, InfoKind::Server).await.ok()?;
+    field(&server, "run_id").map(str::to_owned)
+}
+
 async fn info(client: &impl ClientLike, section: InfoKind) -> Result<String, ConnectError> {
     for _ in 0..50 {
         match client.info::<String>(Some(section.clone())).await {

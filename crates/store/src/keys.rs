@@ -49,6 +49,12 @@ impl Key {
         Self(format!("oauth:user:{{{username}}}"))
     }
 
+    /// That a client assertion was used, by the hash of its client's id and its `jti`. A slot of its own: it is written before
+    /// whatever the assertion was for.
+    pub fn assertion(hash: &str) -> Self {
+        Self(format!("oauth:jti:{{{hash}}}"))
+    }
+
     /// A key for a store's own tests.
     pub fn raw(name: impl Into<String>) -> Self {
         Self(name.into())

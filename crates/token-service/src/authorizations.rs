@@ -61,7 +61,7 @@ impl Service {
         };
         let mut fetched = None;
         if let Some(id) = client_id.as_ref().filter(|id| id.is_url()) {
-            let documented = self.documented(id, client, loaded.now).await?;
+            let documented = self.documented(id, client, &sent.remote_address, loaded.now).await?;
             (client, fetched) = (Some(documented.client), documented.fetched);
         }
         if let Some(client) = &client {

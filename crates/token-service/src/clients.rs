@@ -14,7 +14,7 @@ use crate::{
     limits,
     recommit::TakenBack,
     trace,
-    transaction::draw,
+    transaction::{draw, to_its_end},
 };
 
 fn unknown_client() -> Status {
@@ -118,7 +118,8 @@ impl Service {
             check_registration(client.as_ref(), &sent.registration_access_token)?;
             let client = client.ok_or_else(unknown_client)?;
             if !sent.client_secret.is_empty() {
-                register::authenticate(Some(&client), &sent.client_secret).map_err(|error| errors::oauth(&error))?;
+                let secret = register::Credentials::Secret(&sent.client_secret);
+                register::authenticate(Some(&client), secret).map_err(|error| errors::oauth(&error))?;
             }
             let is_public = |client: &Client| client.secret.is_none();
             let wants_public = metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
@@ -139,7 +140,13 @@ impl Service {
         .await
     }
 
-    pub(crate) async fn do_delete_client(&self, sent: &v1::DeleteClientRequest) -> Result<(), Status> {
+    /// Runs to its end even if the caller hangs up.
+    pub(crate) async fn do_delete_client(&self, sent: v1::DeleteClientRequest) -> Result<(), Status> {
+        let service = self.clone();
+        to_its_end(async move { service.delete_client(&sent).await }).await
+    }
+
+    pub(crate) async fn delete_client(&self, sent: &v1::DeleteClientRequest) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let Some(id) = ClientId::parse(&sent.client_id) else {
             return check_registration(None, &sent.registration_access_token);
@@ -147,16 +154,33 @@ impl Service {
         let key = RecordKey::Client(id.clone());
         let loaded = self.load(vec![key.clone()]).await?;
         check_registration(loaded.record::<Client>(&key)?.as_ref(), &sent.registration_access_token)?;
-        // First the client, so that no grant can be refreshed any more; then the grants the index knows.
-        self.transact(&draw, "delete client", || async {
-            let loaded = self.load(vec![key.clone()]).await?;
-            let there = loaded.record::<Client>(&key)?.is_some();
-            let deletes = if there { vec![key.clone()] } else { Vec::new() };
-            Ok((loaded, Change { unchanged: deletes.clone(), deletes, ..Change::default() }, ()))
-        })
-        .await?;
-        self.0.recent.note(&[TakenBack::Client(id.clone())]);
+        // 1. Its grants are shut out by the epoch, so that nothing can be refreshed any more. 2. Those that the index knows
+        // end. 3. Only then the record goes: by it the client shows that it may, should it have to ask again.
+        let shut_out = draw.commit_id("shut out client");
+        let epoch = self
+            .transact(&draw, "shut out client", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let Some(client) = loaded.record::<Client>(&key)? else { return Ok((loaded, Change::default(), None)) };
+                if loaded.written_by(&key, shut_out) {
+                    return Ok((loaded, Change::default(), Some(client.epoch)));
+                }
+                let epoch = client.epoch.saturating_add(1);
+                let puts = vec![(key.clone(), Record::Client(Client { epoch, ..client }))];
+                Ok((loaded, Change { unchanged: vec![key.clone()], puts, ..Change::default() }, Some(epoch)))
+            })
+            .await?;
         self.revoke_all(Whose::Client(&id), &draw).await?;
+        if let Some(epoch) = epoch {
+            self.transact(&draw, "delete client", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                // One with another epoch came back meanwhile; it is not the one that was meant.
+                let is_meant = loaded.record::<Client>(&key)?.is_some_and(|client| client.epoch == epoch);
+                let deletes = if is_meant { vec![key.clone()] } else { Vec::new() };
+                Ok((loaded, Change { unchanged: deletes.clone(), deletes, ..Change::default() }, ()))
+            })
+            .await?;
+            self.0.recent.note(&[TakenBack::Client { id: id.clone(), epoch }]);
+        }
         self.0.store.index_remove(&Index::clients(), id.as_str()).await.map_err(|error| errors::store(&error))
     }
 

@@ -11,7 +11,12 @@ use grantd_proto::{error, v1};
 use grantd_store::Index;
 use tonic::{Code, Status};
 
-use crate::{Service, convert, errors, events, grants::Whose, recommit::TakenBack, transaction::draw};
+use crate::{
+    Service, convert, errors, events,
+    grants::Whose,
+    recommit::TakenBack,
+    transaction::{draw, to_its_end},
+};
 
 fn wrong() -> Status {
     error::status(Code::Unauthenticated, "invalid_credentials", "User name or password is wrong.")
@@ -138,7 +143,13 @@ impl Service {
         .await
     }
 
+    /// Runs to its end even if the caller hangs up.
     pub(crate) async fn do_set_password(&self, sent: v1::SetPasswordRequest) -> Result<(), Status> {
+        let service = self.clone();
+        to_its_end(async move { service.set_password(sent).await }).await
+    }
+
+    async fn set_password(&self, sent: v1::SetPasswordRequest) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         users::check_password(&sent.password).map_err(errors::invalid_request)?;
@@ -202,7 +213,13 @@ impl Service {
         Ok(v1::ListUsersResponse { users, next_page_token: page.next.unwrap_or_default() })
     }
 
-    pub(crate) async fn do_delete_user(&self, sent: &v1::DeleteUserRequest) -> Result<(), Status> {
+    /// Runs to its end even if the caller hangs up.
+    pub(crate) async fn do_delete_user(&self, sent: v1::DeleteUserRequest) -> Result<(), Status> {
+        let service = self.clone();
+        to_its_end(async move { service.delete_user(&sent).await }).await
+    }
+
+    pub(crate) async fn delete_user(&self, sent: &v1::DeleteUserRequest) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         let key = RecordKey::User(username.clone());

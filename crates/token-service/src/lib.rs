@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
+mod assertions;
 mod authorizations;
 pub mod callers;
 mod clients;
@@ -66,8 +67,17 @@ pub struct ServiceConfig {
     pub policy: Policy,
     /// How many passwords are hashed at once; each takes 19 MiB and one core for some tens of milliseconds.
     pub argon2_parallel: usize,
-    /// Fetches the metadata documents of clients whose id is a URL; none where such clients are not let in.
-    pub documents: Option<Fetcher>,
+    /// For clients whose id is the URL of a metadata document; none where such clients are not let in.
+    pub documents: Option<DocumentConfig>,
+}
+
+/// What clients with a metadata document need.
+#[derive(Debug, Clone)]
+pub struct DocumentConfig {
+    /// Fetches the documents.
+    pub fetcher: Fetcher,
+    /// What names this server in a client assertion (RFC 7523 §3): the issuer, and the URL of the token endpoint.
+    pub audiences: Vec<String>,
 }
 
 /// The services. Cheap to clone.
@@ -78,9 +88,11 @@ struct Inner {
     store: Arc<dyn Store>,
     policy: Policy,
     passwords: Passwords,
-    documents: Option<Fetcher>,
+    documents: Option<DocumentConfig>,
     /// Registrations by address.
     registrations: limits::Limit<String>,
+    /// Client id URLs that nobody is signed in to, by address of who names them.
+    strangers: limits::Limit<String>,
     /// Revocations that may have to be committed again.
     recent: recommit::Recent,
     is_guarded: AtomicBool,
@@ -106,6 +118,7 @@ impl Service {
             passwords: Passwords::new(config.argon2_parallel),
             documents: config.documents,
             registrations: limits::Limit::new(600, Duration::from_secs(1)),
+            strangers: limits::Limit::new(30, Duration::from_secs(5)),
             recent: recommit::Recent::default(),
             is_guarded: AtomicBool::new(false),
             background: Arc::new(tokio::sync::Semaphore::new(64)),
@@ -185,6 +198,10 @@ impl Service {
 
     fn policy(&self) -> &Policy {
         &self.0.policy
+    }
+
+    fn fetcher(&self) -> Option<&Fetcher> {
+        self.0.documents.as_ref().map(|documents| &documents.fetcher)
     }
 }
 

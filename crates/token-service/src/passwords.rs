@@ -96,3 +96,29 @@ impl Passwords {
         Ok(right.await? && known)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By counting places, not by time: whoever names somebody unknown stands in the same line, waits for the same place, and
+    /// is answered when it is free.
+    #[tokio::test]
+    async fn an_unknown_user_costs_a_hash_too() {
+        let passwords = Passwords::new(1);
+        let hash = passwords.hash("right".to_owned()).await.ok();
+        assert!(passwords.verify("right".to_owned(), hash.clone()).await.is_ok_and(|right| right));
+        // The first one makes the decoy as well.
+        assert!(passwords.verify("decoy".to_owned(), None).await.is_ok_and(|right| !right));
+        for hash in [hash, None] {
+            let taken = passwords.permits.clone().acquire_owned().await;
+            let free = passwords.line.available_permits();
+            let mut attempt = std::pin::pin!(passwords.verify("wrong".to_owned(), hash.clone()));
+            assert!(futures::poll!(&mut attempt).is_pending(), "it was answered without a hash: {hash:?}");
+            assert_eq!(passwords.line.available_permits(), free - 1);
+            drop(taken);
+            assert!(attempt.await.is_ok_and(|right| !right));
+            assert_eq!(passwords.line.available_permits(), free);
+        }
+    }
+}

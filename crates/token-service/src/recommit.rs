@@ -5,8 +5,11 @@
 //! (see `grantd_core::ratchet`); these have no owner who would.
 //!
 //! 1. Each of them that this process commits is remembered for a minute, longer than an asynchronous replica lags.
-//! 2. When the store's announcements break off, it may have failed over: everything remembered is done again. A grant that
-//!    is still revoked is only announced again, which a gate that missed it needs anyway.
+//! 2. When the store's announcements break off, or a connection to it had to be made anew, it may have failed over: what was
+//!    remembered is done again, back to a minute before the store was last known to be whole. A grant that is still revoked is
+//!    only announced again, which a gate that missed it needs anyway.
+//! 3. One task listens, another does it. So what is announced again meanwhile is heard, however much it is, and several gaps
+//!    in a row are one.
 //!
 //! Left to others: how a store finds out that something may have been missed.
 
@@ -17,11 +20,14 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use grantd_core::{Announce, Change, RecordKey, records::User};
+use grantd_core::{
+    Announce, Change, RecordKey,
+    records::{Client, User},
+};
 use grantd_oauth_types::{ClientId, GrantId};
 use grantd_proto::v1;
 use opentelemetry::{global, metrics::Counter};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{Service, tokens::own_request_id};
 
@@ -32,8 +38,12 @@ static GAPS: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
-/// How long a revocation is remembered.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long before a gap something must have been committed to be surely on every replica.
+const SETTLED: Duration = Duration::from_secs(60);
+/// How long a revocation is remembered: a store may be away for so long, and with [`SETTLED`], before it has failed over.
+const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// So long after a gap the store counts as whole again.
+const WHOLE: Duration = Duration::from_secs(10 * 60);
 /// How many are; a revocation of everything is remembered as far as this goes.
 const MOST: usize = 100_000;
 /// Between attempts to hear announcements again.
@@ -45,7 +55,12 @@ pub(crate) enum TakenBack {
     /// A grant, revoked.
     Grant(GrantId),
     /// A client, removed.
-    Client(ClientId),
+    Client {
+        /// The key of the record.
+        id: ClientId,
+        /// What its record had last. One of a later epoch has come back since, and stays.
+        epoch: u64,
+    },
     /// A person, removed.
     Person {
         /// The key of the record.
@@ -102,12 +117,11 @@ impl Recent {
         }
     }
 
-    /// In the order in which it happened.
-    fn remembered(&self) -> Vec<TakenBack> {
-        let now = Instant::now();
+    /// What was done from [`SETTLED`] before this moment on, in the order in which it happened.
+    fn unsettled(&self, whole: Instant) -> Vec<TakenBack> {
         let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stands = |(n, at, one): &&(u64, Instant, TakenBack)| {
-            now.duration_since(*at) <= REMEMBERED && recent.last.get(one) == Some(n)
+            whole.saturating_duration_since(*at) <= SETTLED && recent.last.get(one) == Some(n)
         };
         recent.notes.iter().filter(stands).map(|(_, _, one)| one.clone()).collect()
     }
@@ -126,27 +140,40 @@ impl Service {
     /// Listens until the service closes.
     pub(crate) async fn recommit_after_gaps(self) {
         let closing = self.0.closing.clone();
-        let _ = closing
-            .run_until_cancelled(async move {
-                loop {
-                    if let Ok(mut announcements) = self.0.store.watch().await {
-                        while let Some(heard) = announcements.next().await {
-                            if heard.is_err() {
-                                self.recommit().await;
-                            }
+        let gap = Notify::new();
+        let listen = async {
+            loop {
+                if let Ok(mut announcements) = self.0.store.watch().await {
+                    while let Some(heard) = announcements.next().await {
+                        if heard.is_err() {
+                            gap.notify_one();
                         }
                     }
-                    tokio::time::sleep(PAUSE).await;
-                    self.recommit().await;
                 }
-            })
-            .await;
+                tokio::time::sleep(PAUSE).await;
+                gap.notify_one();
+            }
+        };
+        let recommit = async {
+            let mut last: Option<Instant> = None;
+            loop {
+                gap.notified().await;
+                GAPS.add(1, &[]);
+                let now = Instant::now();
+                // A store that lost its watchers and found them again within minutes was away, or half there, in between.
+                let whole = last.filter(|last| now.duration_since(*last) < WHOLE).unwrap_or(now);
+                last = Some(now);
+                self.recommit(whole).await;
+                // What the next gap of a row brings is the same again.
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let _ = closing.run_until_cancelled(futures::future::join(listen, recommit)).await;
     }
 
-    /// Does again what was done within the last minute.
-    async fn recommit(&self) {
-        GAPS.add(1, &[]);
-        for one in self.0.recent.remembered() {
+    /// Does again what was done since the store was whole, and shortly before.
+    async fn recommit(&self, whole: Instant) {
+        for one in self.0.recent.unsettled(whole) {
             // Until it is done: a store that just failed over may need a moment.
             while let Err(status) = self.recommit_one(&one).await {
                 if status.code() != tonic::Code::Unavailable {
@@ -166,9 +193,14 @@ impl Service {
                 let draw = crate::transaction::draw(&request_id)?;
                 self.revoke_one(*id, &draw).await.map(drop)
             }
-            TakenBack::Client(id) => {
+            TakenBack::Client { id, epoch } => {
+                let key = RecordKey::Client(id.clone());
+                let client = self.load(vec![key.clone()]).await?.record::<Client>(&key)?;
+                if client.is_none_or(|client| client.epoch > *epoch) {
+                    return Ok(());
+                }
                 let client_id = id.as_str().to_owned();
-                self.do_delete_client(&v1::DeleteClientRequest { request_id, client_id, ..Default::default() }).await
+                self.delete_client(&v1::DeleteClientRequest { request_id, client_id, ..Default::default() }).await
             }
             TakenBack::Person { username, subject } => {
                 let key = RecordKey::User(username.clone());
@@ -176,7 +208,7 @@ impl Service {
                 if user.is_none_or(|user| user.subject != *subject) {
                     return Ok(());
                 }
-                self.do_delete_user(&v1::DeleteUserRequest { request_id, username: username.clone() }).await
+                self.delete_user(&v1::DeleteUserRequest { request_id, username: username.clone() }).await
             }
             TakenBack::Password { username, subject, epoch, password_hash } => {
                 self.restore_password(&request_id, username, subject, *epoch, password_hash).await
@@ -199,24 +231,28 @@ mod tests {
         recent.note(&both);
         for _ in 0..10 {
             // As every gap does.
-            for one in recent.remembered() {
+            for one in recent.unsettled(Instant::now()) {
                 recent.note(&[one]);
             }
         }
-        assert_eq!(recent.remembered(), both);
+        assert_eq!(recent.unsettled(Instant::now()), both);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_revocation_is_remembered_for_a_while_from_its_last_commit() {
+    async fn what_was_settled_before_the_store_was_last_whole_is_left_alone() {
         let (recent, one) = (Recent::default(), grant(1));
         recent.note(std::slice::from_ref(&one));
-        tokio::time::advance(REMEMBERED).await;
-        assert_eq!(recent.remembered(), std::slice::from_ref(&one));
-        recent.note(std::slice::from_ref(&one));
-        tokio::time::advance(REMEMBERED).await;
+        tokio::time::advance(SETTLED).await;
+        let whole = Instant::now();
         recent.note(&[grant(2)]);
-        assert!(recent.remembered().contains(&one));
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(recent.remembered(), [grant(2)]);
+        // However long the store is away.
+        tokio::time::advance(WHOLE).await;
+        recent.note(&[grant(3)]);
+        assert_eq!(recent.unsettled(whole), [one, grant(2), grant(3)]);
+        assert_eq!(recent.unsettled(whole + Duration::from_millis(1)), [grant(2), grant(3)]);
+        assert_eq!(recent.unsettled(Instant::now()), [grant(3)]);
+        tokio::time::advance(REMEMBERED).await;
+        recent.note(&[grant(4)]);
+        assert_eq!(recent.0.lock().unwrap().notes.len(), 2, "nothing is remembered for ever");
     }
 }

@@ -36,7 +36,7 @@ impl TokenService for Service {
         request: Request<v1::DeleteClientRequest>,
     ) -> Result<Response<v1::DeleteClientResponse>, Status> {
         let role = who_manages(&request.get_ref().registration_access_token);
-        self.do_delete_client(&require(request, role)?).await.map(|()| Response::new(v1::DeleteClientResponse {}))
+        self.do_delete_client(require(request, role)?).await.map(|()| Response::new(v1::DeleteClientResponse {}))
     }
 
     async fn list_clients(
@@ -170,6 +170,6 @@ impl IdentityService for Service {
         &self,
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
-        self.do_delete_user(&require(request, Role::Admin)?).await.map(|()| Response::new(v1::DeleteUserResponse {}))
+        self.do_delete_user(require(request, Role::Admin)?).await.map(|()| Response::new(v1::DeleteUserResponse {}))
     }
 }

@@ -14,10 +14,12 @@ use tonic::Status;
 use tracing::{field::Empty, instrument};
 
 use crate::{
-    Service, convert, errors,
+    Service,
+    assertions::Shown,
+    convert, errors,
     events::{self, About},
     trace,
-    transaction::{Loaded, draw},
+    transaction::{Loaded, draw, to_its_end},
 };
 
 const INVALID_GRANT: &str = "the code or token is unknown, expired, revoked or was used already; sign in again";
@@ -26,8 +28,8 @@ fn invalid_grant() -> Status {
     errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidGrant, INVALID_GRANT))
 }
 
-fn unknown_client() -> Status {
-    errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, "unknown client; register again"))
+fn authenticated(client: Option<&Client>, shown: &Shown) -> Result<Client, Status> {
+    register::authenticate(client, shown.credentials()).cloned().map_err(|error| errors::oauth(&error))
 }
 
 /// A decided token request, with what its answer and its log line need.
@@ -49,27 +51,21 @@ impl Service {
     )]
     pub(crate) async fn do_issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
         let service = self.clone();
-        let work = async move { service.issue(sent).await };
-        let task = tokio::spawn(tracing::Instrument::in_current_span(work));
-        task.await.unwrap_or_else(|_| Err(errors::defect("the token task ended")))
+        to_its_end(async move { service.issue(sent).await }).await
     }
 
     async fn issue(&self, sent: v1::IssueTokenRequest) -> Result<v1::IssueTokenResponse, Status> {
         let draw = draw(&sent.request_id)?;
-        let authentication = sent.client.unwrap_or_default();
-        let client_id = ClientId::parse(&authentication.client_id).ok_or_else(unknown_client)?;
-        // Also for a client that is not let in.
-        tracing::Span::current().record("grantd.client.id", client_id.as_str());
-        let secret = authentication.client_secret;
+        let (client_id, shown) = self.shown(sent.client.unwrap_or_default()).await?;
         let decided = match sent.grant {
             Some(Sent::AuthorizationCode(grant)) => {
-                self.exchange_code(client_id, &secret, grant, sent.resource, &draw).await?
+                self.exchange_code(client_id, &shown, grant, sent.resource, &draw).await?
             }
             Some(Sent::RefreshToken(grant)) => {
-                self.refresh_token(client_id, &secret, &grant, &sent.resource, &draw).await?
+                self.refresh_token(client_id, &shown, &grant, &sent.resource, &draw).await?
             }
             None => {
-                self.authenticate(&RecordKey::Client(client_id), &secret).await?;
+                self.authenticate(&RecordKey::Client(client_id), &shown).await?;
                 let error =
                     OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "use authorization_code or refresh_token");
                 return Err(errors::oauth(&error));
@@ -104,7 +100,7 @@ impl Service {
     async fn exchange_code(
         &self,
         client_id: ClientId,
-        secret: &str,
+        shown: &Shown,
         sent: v1::AuthorizationCodeGrant,
         resource: Vec<String>,
         draw: &Draw,
@@ -113,7 +109,7 @@ impl Service {
         let parsed = AuthorizationCode::parse(&sent.code).zip(CodeVerifier::parse(&sent.code_verifier));
         let Some((code, verifier)) = parsed else {
             // The client is authenticated before the grant is looked at.
-            self.authenticate(&client_key, secret).await?;
+            self.authenticate(&client_key, shown).await?;
             return Err(if sent.code_verifier.is_empty() {
                 errors::invalid_request("code_verifier is missing")
             } else {
@@ -133,8 +129,7 @@ impl Service {
             .transact_as(draw, label, || async {
                 let mut loaded = self.load(vec![client_key.clone(), code_key.clone(), grant_key.clone()]).await?;
                 let client = loaded.record::<Client>(&client_key)?;
-                let client =
-                    register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
+                let client = authenticated(client.as_ref(), shown)?;
                 let code = loaded.record::<CodeRecord>(&code_key)?;
                 let grant = loaded.record::<Grant>(&grant_key)?;
                 let person = code
@@ -149,6 +144,9 @@ impl Service {
                     user: user.as_ref(),
                 };
                 let outcome = exchange::exchange(self.policy(), facts, &request, loaded.now, draw);
+                if outcome.answer.is_ok() {
+                    self.use_up(&client.id, shown, draw).await?;
+                }
                 if outcome.answer.is_ok()
                     && let Some((subject, _)) = &person
                 {
@@ -193,14 +191,14 @@ impl Service {
     async fn refresh_token(
         &self,
         client_id: ClientId,
-        secret: &str,
+        shown: &Shown,
         sent: &v1::RefreshTokenGrant,
         resource: &[String],
         draw: &Draw,
     ) -> Result<Decided, Status> {
         let client_key = RecordKey::Client(client_id);
         let Some(token) = RefreshToken::parse(&sent.refresh_token) else {
-            self.authenticate(&client_key, secret).await?;
+            self.authenticate(&client_key, shown).await?;
             return Err(invalid_grant());
         };
         let id = token.grant_id;
@@ -210,13 +208,15 @@ impl Service {
             .transact_as(draw, label, || async {
                 let mut loaded = self.load(vec![client_key.clone(), grant_key.clone()]).await?;
                 let client = loaded.record::<Client>(&client_key)?;
-                let client =
-                    register::authenticate(client.as_ref(), secret).map_err(|error| errors::oauth(&error))?.clone();
+                let client = authenticated(client.as_ref(), shown)?;
                 let grant = loaded.record::<Grant>(&grant_key)?;
                 let person = grant.as_ref().map(|grant| (grant.subject.clone(), grant.username.clone()));
                 let user = self.person(&mut loaded, person.as_ref().map(|(_, username)| username.as_str())).await?;
                 let facts = refresh::Loaded { client: &client, grant: grant.as_ref(), user: user.as_ref() };
                 let outcome = refresh::refresh(self.policy(), facts, &token, resource, loaded.now, draw);
+                if outcome.answer.is_ok() {
+                    self.use_up(&client.id, shown, draw).await?;
+                }
                 Ok(decided(loaded, outcome, id, client, person))
             })
             .await?;
@@ -232,13 +232,13 @@ impl Service {
         Ok(decided)
     }
 
-    pub(crate) async fn authenticate(&self, key: &RecordKey, secret: &str) -> Result<Client, Status> {
+    pub(crate) async fn authenticate(&self, key: &RecordKey, shown: &Shown) -> Result<Client, Status> {
         let loaded = self.load(vec![key.clone()]).await?;
         let client = loaded.record::<Client>(key)?;
         if let Some(client) = &client {
             trace::client(client);
         }
-        register::authenticate(client.as_ref(), secret).cloned().map_err(|error| errors::oauth(&error))
+        authenticated(client.as_ref(), shown)
     }
 
     /// A person whose name follows from what was loaded.
@@ -289,9 +289,8 @@ impl Service {
 
     pub(crate) async fn do_revoke_token(&self, sent: v1::RevokeTokenRequest) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
-        let authentication = sent.client.unwrap_or_default();
-        let client_id = ClientId::parse(&authentication.client_id).ok_or_else(unknown_client)?;
-        let client = self.authenticate(&RecordKey::Client(client_id), &authentication.client_secret).await?;
+        let (client_id, shown) = self.shown(sent.client.unwrap_or_default()).await?;
+        let client = self.authenticate(&RecordKey::Client(client_id), &shown).await?;
         // Unknown tokens are no error (RFC 7009 §2.2); a guess must revoke nothing.
         let (id, is_its) = if let Some(token) = AccessToken::parse(&sent.token) {
             let key = RecordKey::Access(token.grant_id, token.digest());
@@ -310,6 +309,7 @@ impl Service {
             return Ok(());
         };
         if is_its {
+            self.use_up(&client.id, &shown, &draw).await?;
             self.revoke_one(id, &draw).await?;
         }
         Ok(())

@@ -9,6 +9,11 @@ use tracing::Span;
 
 use crate::Service;
 
+/// The step is of whoever says so: also of a client that is not let in.
+pub(crate) fn client_id(id: &ClientId) {
+    Span::current().record("grantd.client.id", id.as_str());
+}
+
 /// The step is this client's.
 pub(crate) fn client(client: &Client) {
     let span = Span::current();

@@ -11,7 +11,7 @@ use grantd_store::{
     codec::{self, Stored},
 };
 use tonic::Status;
-use tracing::instrument;
+use tracing::{Instrument as _, instrument};
 
 use crate::{Service, errors, recommit};
 
@@ -146,6 +146,14 @@ impl Service {
     pub(crate) fn revokes(change: &Change) -> bool {
         change.announce.iter().any(|announce| matches!(announce, Announce::Revoked(_)))
     }
+}
+
+/// Runs work to its end even if the caller hangs up meanwhile: what takes several steps must not stop between them.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let task = tokio::spawn(work.in_current_span());
+    task.await.unwrap_or_else(|_| Err(errors::defect("a task ended before its work was done")))
 }
 
 /// The randomness of a request; refuses a request id that cannot be secret.

@@ -10,6 +10,7 @@ use grantd_core::{
     RecordKey,
     ratchet::Standing,
     records::{AccessRecord, Client, Grant},
+    register,
     verify::{self, Denied},
 };
 use grantd_oauth_types::{
@@ -18,7 +19,13 @@ use grantd_oauth_types::{
 use grantd_proto::v1::{self, token_denied::Reason, verify_token_response::Result as Verdict};
 use tonic::Status;
 
-use crate::{Service, convert, errors, tokens::own_commit_id, transaction::Loaded};
+use crate::{
+    Service,
+    assertions::Shown,
+    convert, errors,
+    tokens::own_commit_id,
+    transaction::{Loaded, draw},
+};
 
 fn denied(reason: Reason, scope: String) -> v1::VerifyTokenResponse {
     v1::VerifyTokenResponse { result: Some(Verdict::Denied(v1::TokenDenied { reason: reason.into(), scope })) }
@@ -170,28 +177,33 @@ impl Service {
         sent: &v1::IntrospectTokenRequest,
     ) -> Result<v1::IntrospectTokenResponse, Status> {
         // The client first: it learns nothing otherwise.
-        let asks = match &sent.client {
+        let asks = match sent.client.clone() {
             None => None,
-            Some(client) => Some(self.client_with_secret(client).await?),
+            Some(client) => Some(self.client_with_proof(client).await?),
         };
         let answer = self.introspected(&sent.token).await?;
-        let may = asks.is_none_or(|asks| {
-            let resource = ResourceUri::new(answer.audience.clone());
-            ClientId::parse(&answer.client_id)
-                .is_some_and(|id| verify::may_introspect(self.policy(), &asks, &id, &resource))
-        });
-        Ok(if may { answer } else { v1::IntrospectTokenResponse::default() })
+        let Some((client, shown)) = asks else { return Ok(answer) };
+        let resource = ResourceUri::new(answer.audience.clone());
+        let may = ClientId::parse(&answer.client_id)
+            .is_some_and(|id| verify::may_introspect(self.policy(), &client, &id, &resource));
+        if !may {
+            return Ok(v1::IntrospectTokenResponse::default());
+        }
+        if shown.is_used_up() {
+            self.use_up(&client.id, &shown, &draw(&sent.request_id)?).await?;
+        }
+        Ok(answer)
     }
 
-    /// Authenticates a client that must have a secret.
-    async fn client_with_secret(&self, sent: &v1::ClientAuthentication) -> Result<Client, Status> {
-        let refused = || {
-            let description = "only a client with a secret may ask about tokens";
-            errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, description))
-        };
-        let id = ClientId::parse(&sent.client_id).ok_or_else(refused)?;
-        let client = self.authenticate(&RecordKey::Client(id), &sent.client_secret).await?;
-        if client.secret.is_none() { Err(refused()) } else { Ok(client) }
+    /// Authenticates a client that must prove who it is.
+    async fn client_with_proof(&self, sent: v1::ClientAuthentication) -> Result<(Client, Shown), Status> {
+        let (id, shown) = self.shown(sent).await?;
+        let client = self.authenticate(&RecordKey::Client(id), &shown).await?;
+        if !register::is_proof(&client, shown.credentials()) {
+            let description = "only a client that proves who it is, by a secret or an assertion, may ask about tokens";
+            return Err(errors::oauth(&OAuthError::new(OAuthErrorCode::InvalidClient, description)));
+        }
+        Ok((client, shown))
     }
 
     async fn introspected(&self, token: &str) -> Result<v1::IntrospectTokenResponse, Status> {

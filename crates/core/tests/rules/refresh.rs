@@ -28,6 +28,62 @@ fn seen(head: &Grant, n: u64) -> Grant {
 }
 
 #[test]
+fn who_is_crowded_out_is_no_thief() {
+    let mut issued = Issued::new(policy());
+    let mut pairs = vec![issued.pair.clone()];
+    for n in 0..50 {
+        pairs.push(issued.rotate(n));
+        issued.wait(1);
+    }
+    let is = |issued: &Issued, generation: usize| {
+        let outcome = issued.refresh(&pairs[generation - 1].refresh, 99);
+        (outcome.event.unwrap(), outcome.change.is_empty(), outcome.answer.is_ok())
+    };
+    // 51 is current and 32 are kept: 19..=50.
+    for generation in 1..=51 {
+        let expected = match generation {
+            1..19 => (Event::RefreshCrowded, true, false),
+            19..51 => (Event::Converged, true, true),
+            _ => (Event::Refreshed, false, true),
+        };
+        let (event, unchanged, answered) = is(&issued, generation);
+        assert_eq!((event, answered), (expected.0, expected.2), "{generation}");
+        assert!(unchanged == expected.1 || event == Event::Converged, "{generation}");
+    }
+    issued.head = seen(&issued.head, 51);
+    issued.wait(HOUR);
+    for generation in 1..=50 {
+        assert_eq!(is(&issued, generation).0, Event::RefreshReplayed, "{generation}");
+    }
+}
+
+#[test]
+fn a_thief_does_not_hide_behind_a_client_that_rotates_without_end() {
+    let mut issued = Issued::new(policy());
+    let mut pairs = vec![issued.pair.clone()];
+    // Every ten seconds for three hours; each pair arrives, as the next rotation comes with it.
+    for n in 0..1080_u64 {
+        pairs.push(issued.rotate(u8::try_from(n % 250).unwrap()));
+        issued.wait(10);
+        let crowded = issued.head.live().unwrap().crowded.len();
+        assert!(crowded <= 11, "{crowded} steps are kept");
+    }
+    for (behind, event) in [
+        (1, Event::Converged),
+        (32, Event::Converged),
+        (33, Event::RefreshCrowded),
+        (359, Event::RefreshCrowded),
+        // Between one overlap and an eighth more it may be taken for younger than it is.
+        (420, Event::RefreshReplayed),
+        (1080, Event::RefreshReplayed),
+    ] {
+        let outcome = issued.refresh(&pairs[1080 - behind].refresh, 251);
+        assert_eq!(outcome.event, Some(event), "{behind} rotations behind");
+        assert_eq!(outcome.answer.is_ok(), event == Event::Converged);
+    }
+}
+
+#[test]
 fn every_standing_has_its_answer() {
     // Two rotations, an hour of overlap; the third pair was used or not; how much later; what a token of the first, second
     // and third generation comes to.

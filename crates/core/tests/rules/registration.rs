@@ -1,7 +1,13 @@
 //! RFC 7591, and who a client is at the token endpoint.
 
-use grantd_core::{Change, Policy, Record, RecordKey, register};
-use grantd_oauth_types::{ClientSecret, GrantType, OAuthErrorCode, Secret, TokenEndpointAuthMethod};
+use grantd_core::{
+    Change, Policy, Record, RecordKey, Timestamp,
+    records::{Client, ClientKeys},
+    register::{self, Credentials, Documented},
+};
+use grantd_oauth_types::{
+    ClientId, ClientSecret, GrantType, OAuthError, OAuthErrorCode, Secret, TokenEndpointAuthMethod,
+};
 
 use crate::fixture::{LOOPBACK, NOW, WEB, draw, policy, registration, secs};
 
@@ -108,11 +114,14 @@ fn a_client_is_who_has_its_secret() {
         (None, "", false),
         (None, secret.as_str(), false),
     ] {
-        let answer = register::authenticate(who, sent);
+        let answer = register::authenticate(who, Credentials::Secret(sent));
         assert_eq!(answer.is_ok(), good, "{sent:?}");
         assert!(answer.is_ok_and(|found| Some(found) == who) || !good);
         if !good {
-            assert_eq!(register::authenticate(who, sent).unwrap_err().code, OAuthErrorCode::InvalidClient);
+            assert_eq!(
+                register::authenticate(who, Credentials::Secret(sent)).unwrap_err().code,
+                OAuthErrorCode::InvalidClient
+            );
         }
     }
 }
@@ -135,6 +144,28 @@ fn the_first_use_renews_a_registration_and_then_once_a_day() {
 }
 
 #[test]
+fn a_used_registration_outlives_its_grants_however_short_its_life() {
+    let day = 24 * 3600;
+    for life in [3600, day, 7 * day, 30 * day, 365 * day] {
+        let mut policy = policy();
+        policy.lifetimes.client = secs(life);
+        policy.lifetimes.unused_client = secs(life.min(7 * day));
+        let (unused, _, _) = register::register(&policy, registration(&[LOOPBACK], "none"), NOW, &draw(1)).unwrap();
+        let pause = register::renewal_pause(secs(life)).as_secs();
+        let mut client = unused;
+        // Used four times within each pause.
+        for n in 1..=200 {
+            let now = NOW.plus(secs(n * pause / 4));
+            if let Some(Change { puts, .. }) = register::renew(&policy, &client, now) {
+                let [(_, Record::Client(renewed))] = puts.as_slice() else { unreachable!("the client") };
+                client = renewed.clone();
+            }
+            assert!(now.until(client.expires_at) >= secs(life - pause), "a life of {life} s, use {n}");
+        }
+    }
+}
+
+#[test]
 fn only_methods_that_are_configured_may_be_registered() {
     use TokenEndpointAuthMethod::{ClientSecretBasic, ClientSecretPost, None};
     let strict = Policy { auth_methods: vec![ClientSecretBasic], ..policy() };
@@ -145,4 +176,83 @@ fn only_methods_that_are_configured_may_be_registered() {
     let open = Policy { auth_methods: vec![None, ClientSecretPost], ..policy() };
     let error = register::register(&open, registration(&[LOOPBACK], ""), NOW, &draw(1)).unwrap_err();
     assert!(error.description.contains("none or client_secret_post"), "{error:?}");
+}
+
+fn keys(uri: &str, jwks: &str, is_required: bool) -> ClientKeys {
+    let (uri, jwks) = (uri.to_owned(), jwks.to_owned());
+    let at = if jwks.is_empty() { Timestamp::default() } else { NOW };
+    ClientKeys { is_required, algorithm: String::new(), uri, jwks, fetched_at: at, fresh_until: at }
+}
+
+fn documented(policy: &Policy, keys: Option<ClientKeys>, before: Option<&Client>) -> Result<Client, OAuthError> {
+    let id = ClientId::parse("https://a.example/c").unwrap();
+    let sent = Documented { metadata: registration(&[LOOPBACK], "none"), keys, fresh_for: secs(300) };
+    register::from_document(policy, id, sent, before, NOW).map(|(client, _)| client)
+}
+
+#[test]
+fn a_client_with_keys_shows_them_where_it_must() {
+    let here = |keys| documented(&policy(), keys, None).unwrap();
+    let (either, must, without) = (here(Some(keys("", "{}", false))), here(Some(keys("", "{}", true))), here(None));
+    let assertion = Credentials::Assertion { epoch: either.epoch };
+    let of_before = Credentials::Assertion { epoch: either.epoch + 1 };
+    for (client, credentials, good, proves) in [
+        (&either, Credentials::Secret(""), true, false),
+        (&either, assertion, true, true),
+        (&either, of_before, false, true),
+        (&must, Credentials::Secret(""), false, false),
+        (&must, Credentials::Secret("stray"), false, false),
+        (&must, assertion, true, true),
+        (&without, Credentials::Secret(""), true, false),
+        (&without, assertion, false, true),
+    ] {
+        assert_eq!(register::authenticate(Some(client), credentials).is_ok(), good, "{client:?}");
+        assert_eq!(register::is_proof(client, credentials), proves);
+    }
+    assert!(register::authenticate(None, assertion).is_err());
+    // A secret is none of an assertion's business.
+    let (secret, ..) = register::register(&policy(), registration(&[LOOPBACK], ""), NOW, &draw(2)).unwrap();
+    assert!(register::authenticate(Some(&secret), Credentials::Assertion { epoch: 0 }).is_err());
+}
+
+#[test]
+fn where_none_is_not_allowed_a_document_needs_keys() {
+    let strict = Policy { auth_methods: vec![TokenEndpointAuthMethod::ClientSecretBasic], ..policy() };
+    assert!(documented(&strict, None, None).is_err());
+    let client = documented(&strict, Some(keys("", "{}", false)), None).unwrap();
+    assert!(client.keys.unwrap().is_required);
+}
+
+#[test]
+fn known_keys_serve_until_others_are_fetched() {
+    const URI: &str = "https://a.example/keys";
+    let client = documented(&policy(), Some(keys(URI, "", false)), None).unwrap();
+    assert!(register::may_ask_for_keys(client.keys.as_ref().unwrap(), NOW));
+    assert!(register::with_keys(&client, "https://b.example/keys", "{}".into(), secs(300), NOW).is_none());
+    let (client, change) = register::with_keys(&client, URI, "{1}".into(), secs(300), NOW).unwrap();
+    assert_eq!(change.unchanged, [RecordKey::Client(client.id.clone())]);
+    let known = client.keys.clone().unwrap();
+    assert_eq!((known.jwks.as_str(), known.fresh_until), ("{1}", NOW.plus(secs(300))));
+    for (later, may) in [(0, false), (19, false), (20, true)] {
+        assert_eq!(register::may_ask_for_keys(&known, NOW.plus(secs(later))), may, "{later}");
+    }
+    // The document is read again: the keys stay, unless they are somewhere else now.
+    let again = documented(&policy(), Some(keys(URI, "", true)), Some(&client)).unwrap().keys.unwrap();
+    assert_eq!((again.jwks.as_str(), again.fetched_at, again.is_required), ("{1}", NOW, true));
+    let moved = documented(&policy(), Some(keys("https://b.example/keys", "", false)), Some(&client)).unwrap();
+    assert_eq!(moved.keys.unwrap().jwks, "");
+    let inline = documented(&policy(), Some(keys("", "{2}", false)), Some(&client)).unwrap();
+    assert_eq!(inline.keys.unwrap().jwks, "{2}");
+    assert_eq!(documented(&policy(), None, Some(&client)).unwrap().keys, None);
+}
+
+#[test]
+fn an_assertion_is_one_of_its_client() {
+    let id = |text: &str| ClientId::parse(text).unwrap();
+    let (key, change) = register::use_assertion(&id("https://a.example/c"), "1", NOW.plus(secs(60)));
+    assert_eq!(change.unchanged, std::slice::from_ref(&key), "nobody may have used it");
+    assert_eq!(change.puts[0].1.expires_at(), Some(NOW.plus(secs(60))));
+    for (client, jti) in [("https://a.example/c", "2"), ("https://a.example/c1", ""), ("https://a.example/d", "1")] {
+        assert_ne!(register::use_assertion(&id(client), jti, NOW).0, key, "{client} {jti}");
+    }
 }

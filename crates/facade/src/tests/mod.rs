@@ -87,6 +87,7 @@ pub(super) fn config(public_url: &str) -> FacadeConfig {
         }],
         trusted_redirect_hosts: vec!["claude.ai".to_owned()],
         auth_methods: grantd_oauth_types::TokenEndpointAuthMethod::ALL.to_vec(),
+        assertion_algorithms: Vec::new(),
         client_id_metadata_documents: false,
         iss_parameter: true,
         call_timeout: Duration::from_secs(5),

@@ -11,6 +11,7 @@ use tonic::Status;
 use super::{Call, Reply, facade};
 
 const REFRESH: &str = "grant_type=refresh_token&refresh_token=a&client_id=c";
+const EXCHANGE: &str = "grant_type=authorization_code&code=a&code_verifier=v&client_id=c";
 
 #[tokio::test]
 async fn away_is_503_after_a_few_tries() {
@@ -44,6 +45,39 @@ async fn a_replica_that_went_away_is_not_noticed() {
         Ok(Reply::Issued(IssueTokenResponse { access_token: "a".to_owned(), ..Default::default() }))
     });
     assert_eq!(facade.form("/oauth/token", &[], REFRESH).await.status, 200);
+}
+
+/// A client can send a refresh again, and a code only once.
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_tried_for_longer_than_what_its_client_can_send_again() {
+    for (body, status, calls) in [(EXCHANGE, 200, 21), (REFRESH, 503, 4)] {
+        let tries = AtomicU32::new(0);
+        let facade = facade(move |_| {
+            if tries.fetch_add(1, Ordering::Relaxed) < 20 {
+                return Err(Status::unavailable("going down"));
+            }
+            Ok(Reply::Issued(IssueTokenResponse { access_token: "a".to_owned(), ..Default::default() }))
+        });
+        assert_eq!(facade.form("/oauth/token", &[], body).await.status, status, "{body}");
+        let ids: Vec<_> =
+            facade.calls().into_iter().map(|c| if let Call::Issue(r) = c { r.request_id } else { panic!() }).collect();
+        assert_eq!(ids.len(), calls, "{body}");
+        assert!(ids.windows(2).all(|two| two[0] == two[1]), "each is the same request");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_exchanges_wait_for_a_service_that_is_away() {
+    let facade = facade(|_| Err(Status::unavailable("away")));
+    let mut waiting = futures::future::join_all((0..8).map(|_| facade.form("/oauth/token", &[], EXCHANGE)));
+    // All eight places are taken; after the quick attempts all but one of them are free again.
+    let half = tokio::time::timeout(Duration::from_millis(500), &mut waiting).await;
+    assert!(half.is_err(), "some wait");
+    assert_eq!(facade.calls().iter().filter(|call| matches!(call, Call::Issue(_))).count(), 8 * 4 + 4);
+    facade.form("/oauth/token", &[], REFRESH).await.is_error(503, "temporarily_unavailable");
+    for answer in waiting.await {
+        answer.is_error(503, "temporarily_unavailable");
+    }
 }
 
 #[tokio::test(start_paused = true)]

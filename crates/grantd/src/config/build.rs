@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use grantd_client_metadata::{Fetcher, FetcherConfig};
+use grantd_client_metadata::{Algorithm, Fetcher, FetcherConfig};
 use grantd_core::{Lifetimes, Policy, ResourcePolicy, ScopePolicy};
 use grantd_facade::{FacadeConfig, FacadeResource};
 use grantd_gate::{GateConfig, GateResource};
 use grantd_oauth_types::{ClientId, Scope, ScopeSet};
 use grantd_proto::Role;
 use grantd_telemetry::TelemetryConfig;
-use grantd_token_service::{CallerKeys, ServiceConfig};
+use grantd_token_service::{CallerKeys, DocumentConfig, ServiceConfig};
 use rustls::pki_types::ServerName;
 
 use super::{Config, client_metadata::ClientMetadata, resources::Resource, rules::Rule, token_service::Caller};
@@ -22,14 +22,16 @@ impl Config {
         Ok(ServiceConfig { policy: self.policy(), argon2_parallel: self.sign_in.argon2_parallel, documents })
     }
 
-    /// Fetches clients' metadata documents.
-    fn documents(&self) -> Result<Fetcher, Error> {
+    /// For clients with a metadata document.
+    fn documents(&self) -> Result<DocumentConfig, Error> {
         let ClientMetadata { allowed_domains, ca_file, insecure_allow_private_addresses, .. } = &self.client_metadata;
-        Ok(Fetcher::new(FetcherConfig {
+        let fetcher = Fetcher::new(FetcherConfig {
             tls: tls::public_client(ca_file.as_deref())?,
             allowed_domains: allowed_domains.clone(),
             allow_private_addresses: *insecure_allow_private_addresses,
-        }))
+        });
+        let audiences = vec![self.public_url.as_str().to_owned(), self.public_url.join("/oauth/token")];
+        Ok(DocumentConfig { fetcher, audiences })
     }
 
     /// For the rules.
@@ -96,6 +98,7 @@ impl Config {
             trusted_redirect_hosts: self.facade.trusted_redirect_hosts.clone(),
             auth_methods: self.tokens.auth_methods(),
             client_id_metadata_documents: self.client_metadata.enabled,
+            assertion_algorithms: if self.client_metadata.enabled { Algorithm::NAMES.to_vec() } else { Vec::new() },
             iss_parameter: self.facade.iss_parameter,
             call_timeout: self.facade.call_timeout.0,
             max_calls: self.http.max_calls,

@@ -1,8 +1,8 @@
 //! The environment as a layer of the configuration: `GRANTD_TOKENS__ACCESS_TTL=1h` is `tokens.access_ttl = "1h"`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use super::Secret;
+use super::{Secret, secret_files};
 
 /// Every variable of ours starts so.
 pub(crate) const PREFIX: &str = "GRANTD_";
@@ -10,8 +10,12 @@ pub(crate) const PREFIX: &str = "GRANTD_";
 /// The key that facade and token service share.
 pub(crate) const SERVICE_KEY: &str = "GRANTD_SERVICE_KEY";
 
-/// Variables of ours that are no keys of the configuration.
-const OTHERS: [&str; 3] = ["GRANTD_CONFIG", "GRANTD_OWNER_PASSWORD", SERVICE_KEY];
+/// The password of the user that the first start creates.
+pub(crate) const OWNER_PASSWORD: &str = "GRANTD_OWNER_PASSWORD";
+
+/// Variables of ours that are no keys of the configuration; the secrets among them may be read from files.
+const OTHERS: [&str; 5] =
+    ["GRANTD_CONFIG", OWNER_PASSWORD, "GRANTD_OWNER_PASSWORD_FILE", SERVICE_KEY, "GRANTD_SERVICE_KEY_FILE"];
 
 /// The variables of ours. Read once, at start, and passed on as a value.
 #[derive(Default)]
@@ -36,9 +40,19 @@ impl Variables {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The service key.
-    pub(crate) fn service_key(&self) -> Option<Secret> {
-        self.get(SERVICE_KEY).map(Secret::from)
+    /// The secret in a variable, or in the file that the variable `NAME_FILE` names; with the name of the one that said it.
+    /// The error names the variable to change.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<(Secret, String)>, String> {
+        let by_file = format!("{name}_FILE");
+        match (self.get(name), self.get(&by_file)) {
+            (None, None) => Ok(None),
+            (Some(value), None) => Ok(Some((Secret::from(value), name.to_owned()))),
+            (None, Some(file)) => match secret_files::read(Path::new(file)) {
+                Ok(secret) => Ok(Some((secret, by_file))),
+                Err(reason) => Err(format!("{by_file}: {reason}")),
+            },
+            (Some(_), Some(_)) => Err(format!("{by_file}: {name} is set as well: set one of the two")),
+        }
     }
 
     /// The variables that are keys, as paths and values.
@@ -95,6 +109,8 @@ mod tests {
                 ("GRANTD_LISTEN", ""),
                 ("GRANTD_OWNER_PASSWORD", "secret"),
                 ("GRANTD_SERVICE_KEY", "12345678901234567890123456789012"),
+                ("GRANTD_OWNER_PASSWORD_FILE", "/run/secrets/owner-password"),
+                ("GRANTD_STORE__URL_FILE", "/run/secrets/redis-url"),
                 ("GRANTD_SERVICE_HOST", "10.0.0.1"),
                 ("GRANTD_PORT", "tcp://10.0.0.1:8080"),
                 ("GRANTD_PORT_8080_TCP_ADDR", "10.0.0.1"),
@@ -110,10 +126,12 @@ mod tests {
             [
                 ("facade.iss_parameter".to_owned(), toml::Value::Boolean(false)),
                 ("facade.trusted_redirect_hosts".to_owned(), toml::Value::Array(vec!["a.example".into()])),
+                ("store.url_file".to_owned(), "/run/secrets/redis-url".into()),
                 ("tokens.access_ttl".to_owned(), "1h".into()),
             ]
         );
-        assert_eq!(variables.service_key().unwrap().expose().len(), 32);
+        let (key, said_by) = variables.secret(SERVICE_KEY).unwrap().unwrap();
+        assert_eq!((key.expose().len(), said_by.as_str()), (32, SERVICE_KEY));
         assert_eq!(variable("tokens.access_ttl"), "GRANTD_TOKENS__ACCESS_TTL");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Facade {
 }
 
 /// The callbacks of the known clients that are web sites.
-const KNOWN_CLIENTS: [&str; 7] = [
+const KNOWN_CLIENTS: [&str; 9] = [
     "claude.ai",
     "claude.com",
     "chatgpt.com",
@@ -30,6 +30,8 @@ const KNOWN_CLIENTS: [&str; 7] = [
     "insiders.vscode.dev",
     "www.cursor.com",
     "global.consent.azure-apim.net",
+    "www.perplexity.ai",
+    "enterprise.perplexity.ai",
 ];
 
 impl Default for Facade {

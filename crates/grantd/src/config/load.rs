@@ -41,7 +41,7 @@ pub(crate) struct Input<'a> {
 enum Source {
     File(PathBuf),
     Environment,
-    ServiceKey,
+    ServiceKey(String),
     Flag(&'static str),
 }
 
@@ -61,7 +61,7 @@ impl Sources {
         loop {
             match self.0.get(whole) {
                 Some(Source::Flag(name)) => return (*name).to_owned(),
-                Some(Source::ServiceKey) => return SERVICE_KEY.to_owned(),
+                Some(Source::ServiceKey(variable)) => return variable.clone(),
                 Some(Source::Environment) if whole == path => return environment::variable(path),
                 Some(Source::Environment) => return format!("{}: {path}", environment::variable(whole)),
                 Some(Source::File(file)) => return format!("{}: {path}", file.display()),
@@ -112,13 +112,20 @@ pub(crate) fn load(input: Input<'_>, purpose: Purpose) -> Result<Config, ConfigE
         let path = error.path().to_string();
         ConfigError(vec![format!("{}: {}", sources.place(&path), error.inner().message())])
     })?;
-    if let Some(key) = input.variables.and_then(Variables::service_key) {
-        config.token_service.adopt(key, purpose, &mut sources);
-    }
-
     let mut problems = Problems::default();
-    config.complete(purpose, &sources, &mut problems);
-    config.check(purpose, &mut problems);
+    config.store.read_secrets(&sources, &mut problems);
+    config.token_service.read_secrets(&mut problems);
+    let service_key = input.variables.map(|variables| variables.secret(SERVICE_KEY)).transpose();
+    match service_key.map(Option::flatten) {
+        Ok(Some((key, variable))) => config.token_service.adopt(key, &variable, purpose, &mut sources),
+        Ok(None) => {}
+        Err(reason) => problems.add("", reason),
+    }
+    // What would follow from a secret that could not be read is no news.
+    if problems.0.is_empty() {
+        config.complete(purpose, &sources, &mut problems);
+        config.check(purpose, &mut problems);
+    }
     if problems.0.is_empty() {
         return Ok(config);
     }
@@ -130,9 +137,9 @@ pub(crate) fn load(input: Input<'_>, purpose: Purpose) -> Result<Config, ConfigE
 }
 
 impl Sources {
-    /// Notes that a key came from `GRANTD_SERVICE_KEY`.
-    pub(crate) fn set_by_service_key(&mut self, path: String) {
-        self.0.insert(path, Source::ServiceKey);
+    /// Notes that a key came from `GRANTD_SERVICE_KEY`, or the variable that names its file.
+    pub(crate) fn set_by_service_key(&mut self, path: String, variable: &str) {
+        self.0.insert(path, Source::ServiceKey(variable.to_owned()));
     }
 }
 

@@ -28,6 +28,7 @@ mod operations;
 mod problems;
 mod resources;
 mod rules;
+pub(crate) mod secret_files;
 mod shutdown;
 mod sign_in;
 mod store;
@@ -38,7 +39,7 @@ mod tokens;
 mod values;
 
 pub(crate) use self::{
-    environment::Variables,
+    environment::{OWNER_PASSWORD, Variables},
     load::{Flag, Input, load},
     problems::ConfigError,
     resources::{Resource, Scopes},

@@ -12,6 +12,8 @@ use super::problems::Problems;
 pub(crate) struct Store {
     /// `embedded:`, or a Redis URL.
     pub(crate) url: StoreUrl,
+    /// A file that holds `url`.
+    pub(crate) url_file: Option<PathBuf>,
     /// `rediss..`: whose certificates are trusted beside those of the system's authorities.
     pub(crate) ca_file: Option<PathBuf>,
     /// `rediss..`: the certificate that Redis is shown.

@@ -56,7 +56,12 @@ fn the_default_file_documents_every_key() {
         let variable = super::environment::variable(&path);
         assert!(!from_environment || DEFAULT_FILE.contains(&variable), "config.default.toml lacks {variable}");
     }
-    // And it works: the examples in it are taken as they stand.
+    // And it works: the examples in it are taken as they stand, but for files of secrets that stand beside the secret.
+    let uncommented: String = uncommented
+        .lines()
+        .filter(|line| !line.contains("_file = \"/etc/grantd/secrets/"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     read(&uncommented, &[], &[], Purpose::Serve).unwrap();
     read(&uncommented, &[], &[], Purpose::TokenService).unwrap();
     read(&uncommented, &[], &[], Purpose::Facade).unwrap();
@@ -345,4 +350,70 @@ fn no_secret_is_shown() {
         let error = serve(wrong).unwrap_err();
         assert!(!error.contains("s3cr3t") && !error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn secrets_may_be_in_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let key = "s3cr3t-key-0123456789012345678901234567";
+    let key_file = file("key", &format!("{key}\n"));
+    let other = file("other", &"o".repeat(40));
+    let url_file = file("url", "redis://:hunter2@127.0.0.1:6379/1\n");
+    let upstream = [("--upstream", "upstream", "http://127.0.0.1:3000/mcp")];
+
+    let by_variables = [("GRANTD_SERVICE_KEY_FILE", key_file.as_str()), ("GRANTD_STORE__URL_FILE", url_file.as_str())];
+    let service = read("", &by_variables, &[], Purpose::TokenService).unwrap();
+    assert_eq!(service.caller_keys().find(key.as_bytes()).unwrap().role, grantd_proto::Role::Flow);
+    let StoreUrl::Redis(url) = &service.store.url else { panic!("{:?}", service.store) };
+    assert_eq!(url.password(), Some("hunter2"));
+    let facade = read("", &by_variables, &upstream, Purpose::Facade).unwrap();
+    assert_eq!(facade.token_service.key.unwrap().expose(), key);
+
+    let callers = format!(
+        "[token_service]\nkey_file = \"{key_file}\"\n[[token_service.caller]]\nname = \"a\"\nkey_file = \"{other}\"\n"
+    );
+    let service = read(&callers, &[], &[], Purpose::TokenService).unwrap();
+    assert_eq!(service.caller_keys().find("o".repeat(40).as_bytes()).unwrap().role, grantd_proto::Role::Verify);
+    let facade = read(&callers, &[], &upstream, Purpose::Facade).unwrap();
+    assert_eq!(facade.token_service.key.unwrap().expose(), key);
+
+    let (empty, long, short) = (file("empty", " \n"), file("long", &"a".repeat(70_000)), file("short", "s3cr3t"));
+    let url = file("wrong-url", "redes://:s3cr3t@a");
+    let binary = dir.path().join("binary");
+    std::fs::write(&binary, b"\xff\xfes3cr3t").unwrap();
+    let (binary, missing) = (binary.display().to_string(), dir.path().join("missing").display().to_string());
+    for (variables, says) in [
+        (vec![("GRANTD_SERVICE_KEY_FILE", &missing)], "GRANTD_SERVICE_KEY_FILE: /missing: it cannot be read"),
+        (vec![("GRANTD_SERVICE_KEY_FILE", &empty)], "GRANTD_SERVICE_KEY_FILE: /empty: it is empty"),
+        (vec![("GRANTD_SERVICE_KEY_FILE", &long)], "it is too long"),
+        (vec![("GRANTD_SERVICE_KEY_FILE", &binary)], "it is no text"),
+        (vec![("GRANTD_SERVICE_KEY_FILE", &short)], "GRANTD_SERVICE_KEY_FILE: a service key has at least 32"),
+        (
+            vec![("GRANTD_SERVICE_KEY_FILE", &key_file), ("GRANTD_SERVICE_KEY", &key_file)],
+            "GRANTD_SERVICE_KEY_FILE: GRANTD_SERVICE_KEY is set as well",
+        ),
+        (vec![("GRANTD_STORE__URL_FILE", &missing)], "GRANTD_STORE__URL_FILE: /missing: it cannot be read"),
+        (vec![("GRANTD_STORE__URL_FILE", &url)], "GRANTD_STORE__URL_FILE: /wrong-url: write \"embedded:\""),
+        (
+            vec![("GRANTD_STORE__URL_FILE", &url_file), ("GRANTD_STORE__URL", &url_file)],
+            "GRANTD_STORE__URL: write \"embedded:\"",
+        ),
+        (vec![("GRANTD_TOKEN_SERVICE__KEY_FILE", &missing)], "GRANTD_TOKEN_SERVICE__KEY_FILE: /missing: it cannot"),
+    ] {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let error = read("", &variables, &[], Purpose::TokenService).unwrap_err();
+        let error = error.replace(dir.path().to_str().unwrap(), "");
+        assert!(error.contains(says) && !error.contains("s3cr3t"), "{error}\n  not: {says}");
+    }
+    let both = [("GRANTD_STORE__URL_FILE", url_file.as_str()), ("GRANTD_STORE__URL", "embedded:")];
+    let error = read("", &both, &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("GRANTD_STORE__URL_FILE: store.url is set as well"), "{error}");
+    let twice = format!("{callers}key = \"{key}\"\n");
+    let error = read(&twice, &[], &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("token_service.caller[0].key_file: key is set as well"), "{error}");
 }

@@ -28,6 +28,8 @@ pub(crate) struct TokenService {
     pub(crate) url: Texts,
     /// `grantd facade`: the key it shows.
     pub(crate) key: Option<Secret>,
+    /// A file that holds `key`.
+    pub(crate) key_file: Option<PathBuf>,
     /// TLS between the two.
     pub(crate) tls: Tls,
     /// Lets keys and tokens cross a network in the clear.
@@ -46,6 +48,8 @@ pub(crate) struct Caller {
     pub(crate) role: CallerRole,
     /// The key; or
     pub(crate) key: Secret,
+    /// A file that holds `key`; or
+    pub(crate) key_file: Option<PathBuf>,
     /// a DNS name in its certificate.
     pub(crate) certificate: Option<String>,
 }
@@ -94,6 +98,7 @@ impl Default for TokenService {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8081),
             url: Texts(vec!["http://127.0.0.1:8081".to_owned()]),
             key: None,
+            key_file: None,
             tls: Tls::default(),
             insecure_plaintext: false,
             caller: Vec::new(),
@@ -109,19 +114,19 @@ const MAKE_A_KEY: &str = "make one with: head -c 32 /dev/urandom | base64";
 
 impl TokenService {
     /// Takes the key from `GRANTD_SERVICE_KEY` where the configuration names none.
-    pub(super) fn adopt(&mut self, key: Secret, purpose: Purpose, sources: &mut Sources) {
+    pub(super) fn adopt(&mut self, key: Secret, variable: &str, purpose: Purpose, sources: &mut Sources) {
         match purpose {
             Purpose::Facade if self.key.is_none() => {
                 self.key = Some(key);
-                sources.set_by_service_key("token_service.key".to_owned());
+                sources.set_by_service_key("token_service.key".to_owned(), variable);
             }
             Purpose::TokenService => {
-                sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()));
+                sources.set_by_service_key(format!("token_service.caller[{}]", self.caller.len()), variable);
                 self.caller.push(Caller {
                     name: "service-key".to_owned(),
                     role: CallerRole::Flow,
                     key,
-                    certificate: None,
+                    ..Caller::default()
                 });
             }
             Purpose::Facade | Purpose::Serve | Purpose::Demo | Purpose::Tool => {}

@@ -119,9 +119,10 @@ impl Tokens {
             );
         }
         problems.require(
-            self.client_ttl >= self.refresh_ttl,
+            self.client_ttl.0.saturating_sub(grantd_core::register::renewal_pause(self.client_ttl.0)) >= self.refresh_ttl.0,
             "tokens.client_ttl",
-            "a registration must live at least as long as a refresh token (tokens.refresh_ttl), else people are signed out early",
+            "a registration must live a tenth, or a day, longer than a refresh token (tokens.refresh_ttl): it is renewed by use, but \
+             not by every use, and people would be signed out early",
         );
         problems.require(
             self.unused_client_ttl >= Lifetime::secs(3600) && self.unused_client_ttl <= self.client_ttl,

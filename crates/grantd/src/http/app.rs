@@ -9,7 +9,7 @@ use grantd_proto::{IdentityServiceClient, TokenServiceClient, Transport};
 use grantd_telemetry::HttpServerTrace;
 
 use super::{
-    flow,
+    flow, leftover,
     metrics::{self, HttpMetrics},
     probes::Probes,
     streams,
@@ -44,6 +44,7 @@ pub(crate) fn router(config: &Config, transport: Transport, drain: &Drain) -> Re
         // Whoever probes is not measured: nobody waits for it.
         .layer(from_fn_with_state(HttpMetrics::new(config.public_url.is_https()), metrics::measure))
         .merge(probes.router())
+        .layer(from_fn(leftover::read_on))
         .layer(from_fn_with_state(drain.clone(), streams::end_at_drain))
         .layer(from_fn(flow::label))
         // Outermost: every answer is in a span, and everything that is called for it hangs below.

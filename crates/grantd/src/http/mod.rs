@@ -7,6 +7,7 @@ mod address;
 mod address_properties;
 pub(crate) mod app;
 pub(crate) mod flow;
+pub(crate) mod leftover;
 mod metrics;
 pub(crate) mod operations;
 pub(crate) mod probes;

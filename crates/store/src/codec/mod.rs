@@ -8,7 +8,7 @@ use bytes::Bytes;
 use grantd_core::{
     Announce, RecordKey,
     change::Record,
-    records::{AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, User},
+    records::{AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, UsedAssertion, User},
 };
 
 use crate::{Announcement, Key, StoreError};
@@ -30,6 +30,7 @@ pub fn key(of: &RecordKey) -> Key {
         RecordKey::Grant(id) => Key::grant(&id.to_string()),
         RecordKey::Session(digest) => Key::session(&digest.to_string()),
         RecordKey::User(username) => Key::user(username),
+        RecordKey::Assertion(digest) => Key::assertion(&digest.to_string()),
     }
 }
 
@@ -52,6 +53,7 @@ pub fn encode(record: Record) -> Result<Bytes, StoreError> {
         Record::Grant(record) => record.encode(),
         Record::Session(record) => record.encode(),
         Record::User(record) => record.encode(),
+        Record::Assertion(record) => record.encode(),
     }
 }
 
@@ -120,6 +122,7 @@ stored! {
     Grant, grant, "shape::GrantShape";
     Session, session, "shape::SessionShape";
     User, user, "shape::UserShape";
+    UsedAssertion, assertion, "shape::AssertionShape";
 }
 
 #[cfg(test)]

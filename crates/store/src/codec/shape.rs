@@ -4,8 +4,8 @@ use grantd_core::{
     Timestamp,
     ratchet::{Ratchet, Salt, SpentCode, Superseded},
     records::{
-        AccessRecord, Client, ClientMetadata, CodeRecord, Consent, Grant, GrantState, Identity, PendingRequest,
-        RefreshRecord, Session, User,
+        AccessRecord, Client, ClientKeys, ClientMetadata, CodeRecord, Consent, Grant, GrantState, Identity,
+        PendingRequest, RefreshRecord, Session, UsedAssertion, User,
     },
 };
 use grantd_oauth_types::{
@@ -28,12 +28,27 @@ shape! { ClientShape as "Client" {
     #[serde(with = "text")] id: ClientId,
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] secret: Option<Digest>,
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] registration: Option<Digest>,
+    #[serde(with = "keys", default, skip_serializing_if = "Option::is_none")] keys: Option<ClientKeys>,
     #[serde(with = "MetadataShape")] metadata: ClientMetadata,
     #[serde(with = "text::time", default, skip_serializing_if = "text::is_zero")] fresh_until: Timestamp,
     #[serde(default, skip_serializing_if = "String::is_empty")] flow_id: String,
     epoch: u64,
     #[serde(with = "text::time")] created_at: Timestamp,
     #[serde(with = "text::time")] renewed_at: Timestamp,
+    #[serde(with = "text::time")] expires_at: Timestamp,
+}}
+
+shape! { KeysShape as "ClientKeys" {
+    is_required: bool,
+    algorithm: String,
+    uri: String,
+    jwks: String,
+    #[serde(with = "text::time")] fetched_at: Timestamp,
+    #[serde(with = "text::time")] fresh_until: Timestamp,
+}}
+
+shape! { AssertionShape as "UsedAssertion" {
+    #[serde(with = "text")] client_id: ClientId,
     #[serde(with = "text::time")] expires_at: Timestamp,
 }}
 
@@ -140,6 +155,7 @@ shape! { RatchetShape as "Ratchet" {
     #[serde(with = "text::digests")] ahead: [Digest; 2],
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")] ahead_access: Option<Digest>,
     #[serde(with = "recent")] recent: Vec<Superseded>,
+    #[serde(with = "crowded", default, skip_serializing_if = "Vec::is_empty")] crowded: Vec<(u64, Timestamp)>,
     seen: u64,
     #[serde(with = "text")] mark_key: Salt,
     #[serde(with = "spent", default, skip_serializing_if = "Option::is_none")] code: Option<SpentCode>,
@@ -178,6 +194,22 @@ shape! { UserShape as "User" {
     #[serde(with = "text::time")] created_at: Timestamp,
 }}
 
+mod keys {
+    use super::{ClientKeys, Deserialize, Deserializer, KeysShape, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Item(#[serde(with = "KeysShape")] ClientKeys);
+
+    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
+    pub(super) fn serialize<S: Serializer>(value: &Option<ClientKeys>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.clone().map(Item).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClientKeys>, D::Error> {
+        Ok(Option::<Item>::deserialize(deserializer)?.map(|Item(value)| value))
+    }
+}
+
 mod recent {
     use super::{Deserialize, Deserializer, Serialize, Serializer, Superseded, SupersededShape};
 
@@ -190,6 +222,25 @@ mod recent {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Superseded>, D::Error> {
         Ok(Vec::<Item>::deserialize(deserializer)?.into_iter().map(|Item(value)| value).collect())
+    }
+}
+
+mod crowded {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp, text};
+
+    #[derive(Serialize, Deserialize)]
+    struct Item {
+        generation: u64,
+        #[serde(with = "text::time")]
+        at: Timestamp,
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &[(u64, Timestamp)], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|(generation, at)| Item { generation: *generation, at: *at }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u64, Timestamp)>, D::Error> {
+        Ok(Vec::<Item>::deserialize(deserializer)?.into_iter().map(|item| (item.generation, item.at)).collect())
     }
 }
 

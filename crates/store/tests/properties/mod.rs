@@ -1,7 +1,9 @@
 //! What holds for every value of a store, whoever wrote it. Shared with the fuzz target, which includes this file by its
 //! path.
 
-use grantd_core::records::{AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, User};
+use grantd_core::records::{
+    AccessRecord, Client, CodeRecord, Grant, PendingRequest, RefreshRecord, Session, UsedAssertion, User,
+};
 use grantd_store::{
     StoreError,
     codec::{SCHEMA, Stored},
@@ -18,6 +20,7 @@ pub(crate) fn records(input: &[u8]) {
         is_read::<Grant>(input),
         is_read::<Session>(input),
         is_read::<User>(input),
+        is_read::<UsedAssertion>(input),
     ];
     assert!(kinds.into_iter().filter(|is| *is).count() <= 1 || names_twice(input), "one value is two kinds of record");
 }

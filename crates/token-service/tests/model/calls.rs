@@ -187,7 +187,8 @@ fn request<T>(message: T, role: Role) -> Request<T> {
 
 async fn dispatch(service: &Service, base: &Base, call: &Call) -> Result<Answer, Status> {
     let request_id = call.request_id.clone();
-    let client = || Some(v1::ClientAuthentication { client_id: base.client_id.clone(), client_secret: String::new() });
+    let client =
+        || Some(v1::ClientAuthentication { client_id: base.client_id.clone(), ..v1::ClientAuthentication::default() });
     let issue = |grant| {
         let message = v1::IssueTokenRequest {
             request_id: request_id.clone(),

@@ -12,8 +12,9 @@ use crate::{
 /// After this long a holder reads the shared credential before it refreshes, as real clients do. In milliseconds, and
 /// well inside the overlap: a call may take a while.
 const LOOKS_IN: u64 = 2_000_000;
-/// A chain keeps 16 superseded generations; who is nearly as far behind has had time to look.
-const FAR_BEHIND: u64 = 12;
+/// A chain keeps 32 superseded generations; who is nearly as far behind has had time to look. What happens to who has not is
+/// a table of the rules (`who_is_crowded_out_is_no_thief`).
+const FAR_BEHIND: u64 = 28;
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {

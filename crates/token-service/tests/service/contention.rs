@@ -1,6 +1,6 @@
 //! Many at once.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::future::join_all;
 use grantd_oauth_types::{AccessToken, AuthorizationCode, RefreshToken};
@@ -40,6 +40,34 @@ async fn everybody_gets_one_pair() {
         assert_eq!(pairs.len(), 1);
         assert!(rig.accepts(&pairs.iter().next().unwrap().0).await);
     }
+}
+
+/// The caller hangs up while its rotation is being written: it is written all the same, and siblings converge on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_whose_caller_hangs_up_is_finished() {
+    let rig = Rig::new().await;
+    let party = rig.party().await;
+    let first = rig.pair(&party).await;
+    let held = rig.faults.hold();
+    let refresh = rig.refresh(&party, &first.refresh_token);
+    {
+        let mut call = std::pin::pin!(rig.issued(refresh.clone()));
+        tokio::select! {
+            answer = &mut call => unreachable!("its commit waits: {answer:?}"),
+            () = held.arrived.notified() => {}
+        }
+    }
+    held.go.notify_one();
+    // Nobody asks for it, and the token of before ends.
+    let begin = tokio::time::Instant::now();
+    while rig.accepts(&first.access_token).await {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the rotation was not finished");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Whoever sends it again, and whoever holds the old token, gets its pair.
+    let again = rig.issued(refresh).await.unwrap();
+    assert_eq!(rig.issued(rig.refresh(&party, &first.refresh_token)).await.unwrap(), again);
+    assert!(rig.accepts(&again.access_token).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

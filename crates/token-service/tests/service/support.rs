@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
+use grantd_client_metadata::{Fetcher, FetcherConfig};
 use grantd_core::{Lifetimes, OnReplay, Policy, ResourcePolicy, ScopePolicy};
 use grantd_oauth_types::{CodeVerifier, ResourceUri, Scope, ScopeSet};
 use grantd_proto::{
@@ -16,12 +17,15 @@ use grantd_proto::{
 };
 use grantd_store::{Store, Timestamp};
 use grantd_store_embedded::{Clock, EmbeddedStore};
-use grantd_token_service::{Service, ServiceConfig, in_process};
+use grantd_token_service::{DocumentConfig, Service, ServiceConfig, in_process};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tonic::Status;
 
 use crate::flaky::{Faults, Flaky};
 
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
+/// What an assertion is for.
+pub(crate) const AUDIENCE: &str = "https://mcp.example.com";
 pub(crate) const CALLBACK: &str = "http://localhost:3118/callback";
 pub(crate) const VERIFIER: &str = "verifier-0123456789-0123456789-0123456789-01";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -44,6 +48,7 @@ impl Clock for TestClock {
 
 pub(crate) struct Rig {
     pub(crate) service: Service,
+    pub(crate) policy: Policy,
     pub(crate) clock: TestClock,
     pub(crate) faults: Arc<Faults>,
     /// The store itself.
@@ -65,6 +70,23 @@ impl Rig {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Policy)) -> Self {
+        Self::start(change, None).await
+    }
+
+    /// Lets clients in that have a metadata document. Nothing can be fetched: no authority is believed.
+    pub(crate) async fn with_documents() -> Self {
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let config = FetcherConfig { tls: Arc::new(tls), allowed_domains: vec![], allow_private_addresses: false };
+        let documents = DocumentConfig { fetcher: Fetcher::new(config), audiences: vec![AUDIENCE.into()] };
+        Self::start(|_| {}, Some(documents)).await
+    }
+
+    async fn start(change: impl FnOnce(&mut Policy), documents: Option<DocumentConfig>) -> Self {
         let scopes = ScopeSet::parse_lenient("read write");
         let mut policy = Policy {
             resources: vec![ResourcePolicy {
@@ -85,9 +107,9 @@ impl Rig {
         let store = EmbeddedStore::open(dir.path().join("grantd.redb"), Arc::new(clock.clone())).unwrap();
         let raw = store.clone();
         let store: Arc<dyn Store> = Arc::new(Flaky(store, faults.clone()));
-        let service = Service::new(store, ServiceConfig { policy, argon2_parallel: 2, documents: None });
+        let service = Service::new(store, ServiceConfig { policy: policy.clone(), argon2_parallel: 2, documents });
         service.ensure_owner(PASSWORD.into()).await.unwrap();
-        Self { service, clock, faults, raw, next: AtomicU32::new(1), _dir: dir }
+        Self { service, policy, clock, faults, raw, next: AtomicU32::new(1), _dir: dir }
     }
 
     pub(crate) fn tokens(&self, role: Role) -> TokenServiceClient {
@@ -197,7 +219,10 @@ impl Rig {
     fn issue(&self, party: &Party, grant: Sent) -> v1::IssueTokenRequest {
         v1::IssueTokenRequest {
             request_id: self.id(),
-            client: Some(v1::ClientAuthentication { client_id: party.client_id.clone(), client_secret: String::new() }),
+            client: Some(v1::ClientAuthentication {
+                client_id: party.client_id.clone(),
+                ..v1::ClientAuthentication::default()
+            }),
             grant: Some(grant),
             ..v1::IssueTokenRequest::default()
         }

@@ -1,0 +1,2 @@
+pub(crate) mod assertion;
+pub(crate) mod document;

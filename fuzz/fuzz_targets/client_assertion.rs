@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../../crates/client-metadata/tests/properties/assertion.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::check(input));
