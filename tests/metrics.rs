@@ -31,6 +31,18 @@ use crate::harness::{
     free_port, http,
 };
 
+const DOCUMENTED: &str = include_str!("../docs/operations/metrics.md");
+
+#[test]
+fn every_security_event_is_documented() {
+    let source = include_str!("../crates/core/src/event.rs");
+    let names: Vec<_> = source.lines().filter_map(|line| line.split_once(" => \"")?.1.split_once('"')).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for (name, _) in names {
+        assert!(DOCUMENTED.contains(&format!("`{name}`")), "docs/operations/metrics.md lacks {name}");
+    }
+}
+
 /// One line of Prometheus' text format.
 #[derive(Debug, Clone, PartialEq)]
 struct Sample {
@@ -272,9 +284,8 @@ async fn metrics_and_logs_go_over_otlp() {
     ] {
         assert!(names.contains(name), "{name}: {names:?}");
     }
-    let documented = include_str!("../docs/operations/metrics.md");
     for name in &names {
-        assert!(documented.contains(&format!("| `{name}` |")), "docs/operations/metrics.md lacks {name}");
+        assert!(DOCUMENTED.contains(&format!("| `{name}` |")), "docs/operations/metrics.md lacks {name}");
     }
     let logs = collector.logs.lock().unwrap().clone();
     let records: Vec<_> = logs
