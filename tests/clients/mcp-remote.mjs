@@ -55,6 +55,7 @@ await run(async () => {
     });
     let log = '';
     proxy.stderr.on('data', (chunk) => (log += chunk));
+    const gone = new Promise((resolve) => proxy.once('exit', resolve));
 
     const waiting = new Map();
     createInterface({ input: proxy.stdout }).on('line', (line) => {
@@ -93,8 +94,11 @@ await run(async () => {
             refreshes: opener.authorizations === 0 && before !== after ? 1 : 0,
         };
     } finally {
-        proxy.removeAllListeners('exit');
+        // The next one wants the same port and the same lock: this one must be gone by then.
         proxy.kill();
+        const impatience = setTimeout(() => proxy.kill('SIGKILL'), 5_000);
+        await gone;
+        clearTimeout(impatience);
         rmSync(scratch, { recursive: true, force: true });
     }
 });

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     binary::ran,
-    harness::{Deployment, Options, programs::Upstream},
+    harness::{Client, Deployment, Options, programs::Upstream},
 };
 
 /// Takes a client through the flows, in each of `shapes`, and asserts what is measured.
@@ -87,6 +88,23 @@ impl Scenario<'_> {
     async fn manage(&self, args: &[&str]) {
         let role = if self.deployment.redis.is_some() { "token-service" } else { "serve" };
         ran(args, self.deployment.dir.path().join(role).to_str().unwrap()).await;
+        self.until_every_gate_knows().await;
+    }
+
+    /// A revocation reaches warm gates some milliseconds after it was acknowledged, which is as long as a client in Rust takes
+    /// to connect. What is announced later arrives later: another grant is taken back, and both gates must have heard of it.
+    async fn until_every_gate_knows(&self) {
+        let witness = Client::register(self.deployment.issuer()).await;
+        let pair = witness.pair().await;
+        for facade in &self.deployment.facades {
+            assert_ne!(witness.at(facade).call(&pair.access).await.status(), StatusCode::UNAUTHORIZED);
+        }
+        let form = [("token", pair.refresh.as_str()), ("client_id", &witness.id)];
+        let revoked = witness.http.post(format!("{}/oauth/revoke", witness.base)).form(&form).send().await.unwrap();
+        assert_eq!(revoked.status(), StatusCode::OK);
+        for facade in &self.deployment.facades {
+            while witness.at(facade).call(&pair.access).await.status() != StatusCode::UNAUTHORIZED {}
+        }
     }
 
     /// Runs the client once, and compares what was left to the person with what is measured.

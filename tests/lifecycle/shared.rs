@@ -112,8 +112,9 @@ async fn nobody_must_sign_in_again(world: World, rounds: u64) {
             // Without loss every answer works everywhere, at once. The first sibling sleeps on.
             world.calm().await;
             for sibling in &mut siblings[1..] {
-                let Said::Tokens(held) = world.refresh(&party, &sibling.held.refresh).await else {
-                    panic!("round {round}")
+                let held = match world.refresh(&party, &sibling.held.refresh).await {
+                    Said::Tokens(held) => held,
+                    said => panic!("round {round}, nothing was lost: {said:?}"),
                 };
                 assert!(world.accepts(&held.access).await, "round {round}");
                 *sibling = Sibling { held, since: now };
