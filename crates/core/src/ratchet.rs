@@ -67,7 +67,7 @@ pub struct Ratchet {
     /// Superseded generations, oldest first.
     pub recent: Vec<Superseded>,
     /// Generations that were dropped for [`MAX_RECENT`] inside their overlap, and when the last of each step was superseded;
-    /// oldest first, at most [`CROWDED_STEPS`] and three.
+    /// oldest first, eleven at most.
     pub crowded: Vec<(u64, Timestamp)>,
     /// The highest generation of which a token was presented: its pair arrived.
     pub seen: u64,
