@@ -161,8 +161,7 @@ async fn nobody_is_signed_out(
         world.tokens(Role::Admin).revoke_grant(request).await.unwrap();
     }
     for (_, held) in &mut rotated {
-        let Said::Tokens(next) = world.refresh(&party, &held.refresh).await else { panic!("{what}: refreshed") };
-        *held = next;
+        *held = world.refreshed(&party, &held.refresh).await;
     }
     servers.fail_over();
     drop(pause);
@@ -184,8 +183,9 @@ async fn nobody_is_signed_out(
     }
     // These prove that writes were lost: the client is ahead of the store, and is followed.
     for (grant_id, held) in &rotated {
-        assert!(matches!(world.refresh(&party, &held.refresh).await, Said::Tokens(_)));
-        assert_eq!(events::count(grant_id, "store.rollback_repaired"), 1, "{what}: the failover lost nothing");
+        world.refreshed(&party, &held.refresh).await;
+        // More than once where the answer was lost, and the call sent again.
+        assert_ne!(events::count(grant_id, "store.rollback_repaired"), 0, "{what}: the failover lost nothing");
     }
     // So the failover undid these, and they are taken back again.
     for (_, held) in &revoked {

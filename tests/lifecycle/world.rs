@@ -457,6 +457,17 @@ impl World {
         self.post(&[("grant_type", "refresh_token"), ("client_id", &party.client_id), ("refresh_token", token)]).await
     }
 
+    /// A refresh that nobody may refuse, as clients do it: a 503, which a busy machine may give, is tried again.
+    pub(crate) async fn refreshed(&self, party: &Party, token: &str) -> Held {
+        loop {
+            match self.refresh(party, token).await {
+                Said::Tokens(held) => return held,
+                Said::Later => {}
+                Said::SignIn(status, body) => panic!("must sign in: {status} {body}"),
+            }
+        }
+    }
+
     /// The whole way to tokens, without loss.
     pub(crate) async fn signed_in(&self, party: &Party) -> Held {
         match self.exchange(party, &self.code(party).await).await {
