@@ -34,7 +34,7 @@ from images import ROOT, Storage
 from world import PASSWORD, TESTS, Client, Load, Upstream, free_port
 
 # Recovery of a container that was killed takes a second or two; the machine may be busy.
-RECOVERY_SECONDS = 30
+RECOVERY_SECONDS = 150
 
 
 def say(text: str) -> None:
