@@ -18,6 +18,7 @@
 //! | `attack` | what attackers try |
 //! | `binary` | command line, configuration, start and stop |
 //! | `metrics` | what is counted, scraped and over OTLP |
+//! | `names` | a nameserver of the machine is silent |
 //! | `operations` | probes and the steps of stopping, in every role |
 //! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
@@ -61,6 +62,7 @@ mod harness;
 mod lifecycle;
 mod management;
 mod metrics;
+mod names;
 mod operations;
 mod outage;
 mod partition;

@@ -2,7 +2,7 @@
 //!
 //! Most clients are told their id by the app that uses them, so theirs is on `localhost`. Claude Code's is on claude.ai.
 //! For it the site listens on port 443 of a loopback address, and grantd is started with an /etc/hosts that says so
-//! (`Options::hosts`): the client and grantd are what their users have, only the network is ours. That needs root.
+//! (`Options::files`): the client and grantd are what their users have, only the network is ours. That needs root.
 
 use std::{net::SocketAddr, path::PathBuf, sync::atomic::AtomicU32};
 
@@ -18,7 +18,7 @@ pub(super) struct Documents {
     /// The client's id.
     pub(super) client_id: String,
     site: Site,
-    hosts: Option<PathBuf>,
+    hosts: Vec<(PathBuf, &'static str)>,
     _dir: tempfile::TempDir,
 }
 
@@ -56,18 +56,18 @@ impl Documents {
             let file = dir.path().join("hosts");
             let address = listener.local_addr().unwrap().ip();
             std::fs::write(&file, format!("127.0.0.1 localhost\n{address} {name}\n")).unwrap();
-            file
+            (file, "/etc/hosts")
         });
         let origin = Url::parse(&client_id).unwrap().origin().ascii_serialization();
         let app = Router::new().fallback(document).with_state(origin);
         let site = Site::start_as(name.unwrap_or("localhost"), listener, |_| app);
-        Self { client_id, site, hosts, _dir: dir }
+        Self { client_id, site, hosts: hosts.into_iter().collect(), _dir: dir }
     }
 
     /// Lets its clients in.
     pub(super) fn let_in(&self, options: Options) -> Options {
         let config = format!("{}{}", options.config, self.site.client_metadata());
-        Options { config, hosts: self.hosts.clone(), ..options }
+        Options { config, files: self.hosts.clone(), ..options }
     }
 }
 

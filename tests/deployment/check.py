@@ -33,8 +33,10 @@ from engine import Engine
 from images import ROOT, Storage
 from world import PASSWORD, TESTS, Client, Load, Upstream, free_port
 
-# Recovery of a container that was killed takes a second or two; the machine may be busy.
-RECOVERY_SECONDS = 150
+# Recovery of a container that was killed takes a second or two. But podman gives a container one nameserver per network, and that of an
+# internal network may be silent once a container of it was restarted: every lookup then takes up to fifteen seconds, and connecting
+# to Redis takes two.
+RECOVERY_SECONDS = 90
 
 
 def say(text: str) -> None:

@@ -23,8 +23,10 @@ pub(crate) struct Options {
     pub(crate) public_url: String,
     /// Whether the halves know each other otherwise than by a service key.
     pub(crate) keyless: bool,
-    /// What grantd finds as /etc/hosts. Needs root: each process gets a mount namespace of its own.
-    pub(crate) hosts: Option<PathBuf>,
+    /// What grantd finds in places such as /etc/hosts. Needs root: each process gets a mount namespace of its own.
+    pub(crate) files: Vec<(PathBuf, &'static str)>,
+    /// The name by which Redis and the token service are called, beside their address.
+    pub(crate) host: Option<&'static str>,
 }
 
 /// One grantd: on the embedded store, or one token service and two facades on Redis.
@@ -64,9 +66,12 @@ impl Deployment {
         let dir = tempfile::tempdir().unwrap();
         let (grpc, ports) = (free_port(), [free_port(), free_port()]);
         let issuer = format!("http://localhost:{}{}", ports[0], options.path);
+        let host = options.host.unwrap_or("127.0.0.1");
         let extra = format!(
-            "[store]\nurl = \"{}\"\n[token_service]\nlisten = \"127.0.0.1:{grpc}\"\nurl = \"http://127.0.0.1:{grpc}\"\n",
-            redis.url()
+            "[store]\nurl = \"redis://{host}:{}\"\n\
+             [token_service]\nlisten = \"127.0.0.1:{grpc}\"\nurl = \"http://{host}:{grpc}\"\ninsecure_plaintext = {}\n",
+            redis.port,
+            options.host.is_some()
         );
         let config = config(&options, &issuer, &extra);
         let mut processes = Vec::new();
@@ -150,15 +155,12 @@ pub(crate) async fn start(dir: &Path, role: &str, config: &str, port: u16, optio
     let file = dir.join(format!("{name}.toml"));
     tokio::fs::write(&file, config).await.unwrap();
     let binary = env!("CARGO_BIN_EXE_grantd");
-    let mut command = match &options.hosts {
-        None => Command::new(binary),
-        Some(hosts) => {
-            let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-            let mut command = Command::new("unshare");
-            command.args(["--mount", "sh", "-c", script]).arg(hosts).arg(binary);
-            command
-        }
-    };
+    let mut command = Command::new(if options.files.is_empty() { binary } else { "unshare" });
+    if !options.files.is_empty() {
+        let mounts = "for place in $0; do mount --bind \"$1\" $place || exit; shift; done; exec \"$@\"";
+        let (files, places): (Vec<_>, Vec<_>) = options.files.iter().cloned().unzip();
+        command.args(["--mount", "sh", "-c", mounts, &places.join(" ")]).args(files).arg(binary);
+    }
     command.arg(role).arg("--config").arg(&file).arg("--data-dir").arg(dir.join(role));
     if port != 0 {
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));

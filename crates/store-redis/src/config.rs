@@ -40,7 +40,7 @@ pub struct RedisConfig {
     pub client_identity: Option<ClientIdentity>,
     /// How long a call may take, from its beginning. Then it fails; a commit may have happened all the same.
     pub deadline: Duration,
-    /// How long one attempt to connect to one server may take, TLS included.
+    /// How long one attempt to connect to one server may take, TLS included, after its name was looked up.
     pub connect_timeout: Duration,
     /// How many connections (on a Cluster: to each primary) carry the calls. Calls are pipelined, so a few suffice:
     /// they keep one large reply from holding up all others.

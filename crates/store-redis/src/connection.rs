@@ -23,6 +23,7 @@ use fred::{
     interfaces::{ClientLike as _, LuaInterface as _, ServerInterface as _},
     types::{ClusterHash, CustomCommand, FromValue, Key, Value, config::Options},
 };
+use futures::future::try_join_all;
 use grantd_store::StoreError;
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -78,13 +79,13 @@ impl fmt::Debug for Connections {
 
 impl Connections {
     pub(crate) async fn open(config: &RedisConfig, target: &Arc<Target>, heard: &Heard) -> Result<Self, ConnectError> {
-        let mut lines = Vec::new();
-        for _ in 0..config.connections.max(1) {
+        let lines = try_join_all((0..config.connections.max(1)).map(|_| {
             let heard = heard.clone();
-            lines.push(Arc::new(Line::open(target, move || heard.gap("a connection to Redis was made anew")).await?));
-        }
+            Line::open(target, move || heard.gap("a connection to Redis was made anew"))
+        }))
+        .await?;
         Ok(Self {
-            lines: lines.into(),
+            lines: lines.into_iter().map(Arc::new).collect(),
             next: AtomicUsize::new(0),
             calls: Semaphore::new(CALLS),
             deadline: config.deadline,

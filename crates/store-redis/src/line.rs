@@ -85,7 +85,7 @@ impl Line {
         target: &Arc<Target>,
         renewed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConnectError> {
-        let client = target.client()?;
+        let client = target.client().await?;
         let connection = connect(&client).await.map_err(|cause| error::connect(&cause))?;
         let (sender, current) = watch::channel(Current { client, connected: true });
         let replace = Arc::new(Notify::new());
@@ -211,7 +211,7 @@ impl Keeper {
     }
 
     async fn again(&self) -> Result<Connection, ConnectError> {
-        let client = self.target.client()?;
+        let client = self.target.client().await?;
         let connection = connect(&client).await.map_err(|cause| error::connect(&cause))?;
         // A wish to replace what is replaced already.
         let _ = self.replace.notified().now_or_never();

@@ -17,16 +17,23 @@
 //! - **Its command queue stays unbounded, and calls are counted here instead**: fred sends orders to itself through the
 //!   same queue.
 //! - **`UseCache`** for Clusters: nodes that were heard of are asked beside those of the URL.
+//! - **More time to connect where names are slow** (`connection_timeout`): fred's limit holds for the lookup as well, and a
+//!   resolver waits some five seconds for each nameserver that is silent before it asks the next. With a limit below that no
+//!   attempt would ever get an address. So the names are looked up here first, and fred gets the time that took on top.
 //! - **RESP3**, so that the listening connection may be used like any other.
 //! - Its tracing is off: our spans say what a call was for, and fred's would carry commands.
+
+use std::time::Duration;
 
 use fred::{
     clients::Client,
     types::{
         Builder, RespVersion,
-        config::{ClusterDiscoveryPolicy, Config, ServerConfig, TcpConfig},
+        config::{ClusterDiscoveryPolicy, Config, Server, ServerConfig, TcpConfig},
     },
 };
+use futures::future::join_all;
+use tokio::time::Instant;
 
 use crate::{
     config::RedisConfig,
@@ -36,6 +43,9 @@ use crate::{
 
 /// Messages that the listener may be behind before some are lost to it, with an error in their place.
 const MESSAGES: usize = 4096;
+
+/// A lookup that took so long is worth a word: every program of this machine suffers.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// What answers at a URL.
 #[derive(Clone, Copy)]
@@ -51,6 +61,9 @@ const PARAMETERS: [&str; 4] = ["node", "sentinelServiceName", "sentinelUsername"
 /// Where to connect to.
 pub(crate) struct Target {
     builder: Builder,
+    /// Those that the URL names.
+    servers: Vec<Server>,
+    connect_timeout: Duration,
     /// Where TLS is used with files: they may have been renewed since.
     files: Option<RedisConfig>,
 }
@@ -65,9 +78,9 @@ impl Target {
         }
         server.version = RespVersion::RESP3;
         server.fail_fast = true;
+        let servers = server.server.hosts();
         let mut builder = Builder::from_config(server);
         builder.with_connection_config(|connection| {
-            connection.connection_timeout = config.connect_timeout;
             connection.internal_command_timeout = config.connect_timeout;
             connection.max_command_attempts = 1;
             connection.max_redirections = 0;
@@ -79,12 +92,14 @@ impl Target {
             performance.broadcast_channel_capacity = MESSAGES;
         });
         let files = config.ca_file.is_some() || config.client_identity.is_some();
-        Ok(Self { builder, files: files.then(|| config.clone()) })
+        Ok(Self { builder, servers, connect_timeout: config.connect_timeout, files: files.then(|| config.clone()) })
     }
 
     /// A client that is not connected yet.
-    pub(crate) fn client(&self) -> Result<Client, ConnectError> {
+    pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
         let mut builder = self.builder.clone();
+        let timeout = self.connect_timeout + self.lookup_time().await;
+        builder.with_connection_config(|connection| connection.connection_timeout = timeout);
         match self.files.as_ref().map(tls::connector) {
             Some(Ok(connector)) => {
                 builder.with_config(|server| server.tls = Some(connector.into()));
@@ -95,6 +110,21 @@ impl Target {
             None => {}
         }
         builder.build().map_err(|cause| error::connect(&cause))
+    }
+
+    /// How long it takes now to look up the names in the URL. Whether they are found is fred's to say.
+    async fn lookup_time(&self) -> Duration {
+        let since = Instant::now();
+        join_all(self.servers.iter().map(|server| tokio::net::lookup_host((&*server.host, server.port)))).await;
+        let took = since.elapsed();
+        if took > SLOW {
+            tracing::warn!(
+                event = "store.slow_lookup",
+                seconds = took.as_secs_f32(),
+                "looking up the name of Redis takes long: probably a nameserver of this machine does not answer"
+            );
+        }
+        took
     }
 }
 

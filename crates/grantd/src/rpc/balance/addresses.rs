@@ -13,8 +13,9 @@ use super::{Members, member::Member};
 const EVERY: Duration = Duration::from_secs(5);
 /// The least time between two looks that calls have asked for.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a resolver may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a resolver may take. It waits some five seconds for each nameserver that is silent before it asks the next, and
+/// as long again for each domain of its search list.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One URL of the configuration.
 #[derive(Debug, Clone)]
