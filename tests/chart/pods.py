@@ -1,16 +1,17 @@
-"""What a rendered pod would run as: its environment with every reference followed."""
+"""What a rendered pod would run as: its environment with every reference followed, and the secrets that it finds as files."""
 
 import re
 from base64 import b64decode
 
 # What is in Secrets that the person brings. No release knows them, so no text of it may hold them.
 GIVEN = {
-    "GRANTD_OWNER_PASSWORD": "owner-password-of-mine",
-    "GRANTD_SERVICE_KEY": "service-key-of-mine-0123456789abcdef",
-    "GRANTD_STORE__URL": "redis-sentinel://:redis-url-of-mine@sentinel:26379?sentinelServiceName=grantd",
+    "owner-password": "owner-password-of-mine",
+    "service-key": "service-key-of-mine-0123456789abcdef",
+    "store-url": "redis-sentinel://:redis-url-of-mine@sentinel:26379?sentinelServiceName=grantd",
     "GRANTD_TOKEN_SERVICE__CALLER": '[{name = "gate", role = "verify", key = "caller-key-of-mine-0123456789abcdef"}]',
     "REDIS_PASSWORD": "redis-password-of-mine",
 }
+FOLDER = "/etc/grantd/secrets"
 
 
 def environment(rendered, container):
@@ -25,6 +26,31 @@ def environment(rendered, container):
         else:
             result[name] = re.sub(r"\$\((\w+)\)", lambda found: result.get(found[1], found[0]), entry["value"])
     return result
+
+
+def secret_files(rendered, pod):
+    """What is in the files below FOLDER, by their names, as the kubelet writes them."""
+    mounts = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["mountPath"] == FOLDER]
+    if not mounts:
+        return {}
+    (mount,) = mounts
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    made = {secret["metadata"]["name"]: secret["data"] for secret in rendered.all("Secret")}
+    result = {}
+    for source in volume["projected"]["sources"]:
+        secret = source["secret"]
+        for item in secret["items"]:
+            path = item["path"]
+            assert path not in result, f"{path} is there twice"
+            result[path] = b64decode(made[secret["name"]][item["key"]]).decode() if secret["name"] in made else GIVEN[path]
+    return result
+
+
+def mounted(variables, files, folder):
+    """The environment, with the files written into a folder of this machine, and the variables that name them led there."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return {name: value.replace(FOLDER, str(folder)) for name, value in variables.items()}
 
 
 def grantd_pods(rendered):

@@ -8,7 +8,8 @@ something.
 from copy import deepcopy
 
 UPSTREAM = "http://my-server.tools:3000/mcp"
-HTTPS = {"publicUrl": "https://mcp.example.com"}
+IMAGE = {"image": {"repository": "registry.example.com/grantd"}}
+HTTPS = {"publicUrl": "https://mcp.example.com", **IMAGE}
 REDIS = {"redis": {"existingSecret": {"name": "acme-redis"}}}
 MUTUAL = {"tls": {"enabled": True, "mutual": True, "certManager": {"enabled": True, "issuerRef": {"name": "internal-ca"}}}}
 GIVEN = {"tls": {"enabled": True, "tokenService": {"existingSecret": "given-tls"}}}
@@ -31,11 +32,25 @@ def nested(path, value):
     return value
 
 
+def namespace(name):
+    """Everything in a namespace, as a peer of a NetworkPolicy."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def to(name, port):
+    """A port of everything in a namespace, as an egress rule."""
+    return {"ports": [{"port": port, "protocol": "TCP"}], "to": [namespace(name)]}
+
+
 SHAPES = {
     "default": {},
     "all-in-one": merged(
         HTTPS,
-        {"upstream": UPSTREAM, "config": {"http": {"trusted_proxies": ["10.0.0.0/8"]}}, "ingress": {"enabled": True, "className": "nginx"}},
+        {
+            "upstream": UPSTREAM,
+            "config": {"http": {"trusted_proxies": ["10.0.0.0/8"]}},
+            "ingress": {"enabled": True, "className": "nginx", "annotations": {"nginx.ingress.kubernetes.io/proxy-read-timeout": "3600"}},
+        },
     ),
     "all-in-one-redis": merged(HTTPS, REDIS, {"upstream": UPSTREAM, "allInOne": {"replicas": 3}}),
     "distributed": merged(
@@ -46,7 +61,11 @@ SHAPES = {
         {
             "facade": {"autoscaling": {"enabled": True}},
             "httpRoute": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways"}]},
-            "networkPolicy": {"enabled": True, "egress": {"enabled": True}},
+            "networkPolicy": {
+                "enabled": True,
+                "operationsFrom": [namespace("monitoring")],
+                "egress": {"enabled": True, "http": [to("tools", 3000)], "store": [to("redis", 6379)]},
+            },
             "serviceMonitor": {"enabled": True},
         },
     ),
@@ -65,9 +84,18 @@ AFFINITY = {
         }
     }
 }
-PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+PEER = namespace("elsewhere")
 RULE = {"ports": [{"port": 443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}
 TOLERATION = {"key": "dedicated", "operator": "Equal", "value": "grantd", "effect": "NoSchedule"}
+
+
+def of_half(name):
+    """The values of a component that may be of another version than the other."""
+    return {
+        f"{name}.image.repository": (TWO, "registry.example.com/grantd-canary"),
+        f"{name}.image.tag": (TWO, "0.0.9"),
+        f"{name}.image.digest": (TWO, "sha256:" + "2" * 64),
+    }
 
 
 def of_component(name, shape):
@@ -76,6 +104,9 @@ def of_component(name, shape):
     cases = {
         "replicas": (merged(shape, nested(f"{name}.autoscaling.enabled", False)), 4),
         "resources": (shape, {"limits": {"cpu": "2"}}),
+        "strategy.type": (shape, "Recreate"),
+        "strategy.rollingUpdate.maxSurge": (shape, "50%"),
+        "strategy.rollingUpdate.maxUnavailable": (shape, 1),
         "autoscaling.enabled": (merged(shape, nested(f"{name}.autoscaling.enabled", False)), True),
         "autoscaling.minReplicas": (scaling, 3),
         "autoscaling.maxReplicas": (scaling, 20),
@@ -103,7 +134,6 @@ def of_component(name, shape):
 
 VALKEY, TLS, ONE, TWO = SHAPES["distributed-valkey"], SHAPES["distributed"], SHAPES["all-in-one"], SHAPES["distributed-key"]
 ROUTE = merged(ONE, {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}})
-POLICY = merged(TLS, {"networkPolicy": {"enabled": True, "egress": {"enabled": True}}})
 BALANCER = merged(ONE, {"service": {"type": "LoadBalancer"}})
 
 # The path of a value: the shape it is set in, and what it is set to.
@@ -153,6 +183,7 @@ SWITCHES = {
     "serviceKey.existingSecret.key": (TWO, "key"),
     "callers.existingSecret.name": (TWO, "callers-of-mine"),
     "callers.existingSecret.key": (merged(TWO, nested("callers.existingSecret.name", "callers-of-mine")), "list"),
+    "callers.keysSecret": (TWO, "keys-of-callers"),
     "tls.enabled": (merged(TWO, {"tls": {"enabled": False}}), True),
     "tls.insecurePlaintext": (merged(DISTRIBUTED, REDIS), True),
     "tls.mutual": (merged(TWO, nested("tls.facade.existingSecret", "facade-tls")), True),
@@ -177,6 +208,8 @@ SWITCHES = {
     **of_component("allInOne", SHAPES["all-in-one-redis"]),
     **of_component("facade", TWO),
     **of_component("tokenService", TWO),
+    **of_half("facade"),
+    **of_half("tokenService"),
     "extraEnv": (TWO, [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4317"}]),
     "extraEnvFrom": (TWO, [{"configMapRef": {"name": "more"}}]),
     "extraVolumes": (merged(TWO, HTTPS), [{"name": "more", "configMap": {"name": "more"}}]),
@@ -211,12 +244,12 @@ SWITCHES = {
         [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "X-Served-By", "value": "gateway"}]}}],
     ),
     "networkPolicy.enabled": (merged(TLS, {"networkPolicy": {"enabled": False}}), True),
-    "networkPolicy.httpFrom": (POLICY, [PEER]),
-    "networkPolicy.operationsFrom": (POLICY, [PEER]),
-    "networkPolicy.grpcFrom": (POLICY, [PEER]),
-    "networkPolicy.egress.enabled": (merged(POLICY, {"networkPolicy": {"egress": {"enabled": False}}}), True),
-    "networkPolicy.egress.http": (POLICY, [RULE]),
-    "networkPolicy.egress.store": (POLICY, [RULE]),
+    "networkPolicy.httpFrom": (TLS, [PEER]),
+    "networkPolicy.operationsFrom": (TLS, [PEER]),
+    "networkPolicy.grpcFrom": (TLS, [PEER]),
+    "networkPolicy.egress.enabled": (merged(TLS, {"networkPolicy": {"egress": {"enabled": False}}}), True),
+    "networkPolicy.egress.http": (TLS, [RULE]),
+    "networkPolicy.egress.store": (TLS, [RULE]),
     "serviceMonitor.enabled": ({}, True),
     "serviceMonitor.labels": (TLS, {"release": "prometheus"}),
     "serviceMonitor.interval": (TLS, "15s"),

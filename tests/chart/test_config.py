@@ -10,7 +10,7 @@ import tomllib
 
 import pytest
 
-from pods import config_of, environment, grantd_pods
+from pods import FOLDER, config_of, environment, grantd_pods, mounted, secret_files
 from shapes import SHAPES, SWITCHES, merged, with_switch
 
 # An address of a documentation network (RFC 5737): nobody can listen there.
@@ -33,11 +33,17 @@ def test_grantd_takes_it(helm, grantd, tmp_path, case):
         container = pod["containers"][0]
         text = config_of(rendered, pod)
         variables = {**environment(rendered, container), "GRANTD_DATA_DIR": str(tmp_path)}
+        files = secret_files(rendered, pod)
+        # Every file is read by somebody, and every one that is read is there.
+        assert sorted(f"{FOLDER}/{name}" for name in files) == sorted(value for name, value in variables.items() if name.endswith("_FILE"))
         known = (text, tuple(container["args"]), tuple(sorted(variables.keys())))
         if known in TAKEN:
             continue
         file = tmp_path / f"{component}.toml"
         file.write_text(text)
+        secrets = tmp_path / f"{component}.secrets"
+        secrets.mkdir()
+        variables = mounted(variables, files, secrets)
         checked = run(grantd, ["config", "check", "--config", str(file)], {}, tmp_path)
         assert checked.returncode == 0, f"{component}: {checked.stderr}\n{text}"
 

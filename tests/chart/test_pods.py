@@ -11,7 +11,7 @@ CASES = {**SHAPES, **{path: with_switch(path) for path in SWITCHES}}
 # What the person brings, in the shapes and switches.
 BROUGHT = {
     "Secret": {
-        *("acme-redis", "redis-password", "redis-tls", "valkey-auth", "owner-of-mine", "key-of-mine", "callers-of-mine"),
+        *("acme-redis", "redis-password", "redis-tls", "valkey-auth", "owner-of-mine", "key-of-mine", "callers-of-mine", "keys-of-callers"),
         *("given-tls", "another-tls", "facade-tls", "ca-of-mine", "registry", "a", "mcp-example-com"),
     },
     "ConfigMap": {"more"},
@@ -181,9 +181,11 @@ def test_restricted(rendered):
 
 
 def test_probes_and_the_end(rendered):
-    for pod in grantd_pods(rendered).values():
+    for component, pod in grantd_pods(rendered).items():
         container = pod["containers"][0]
-        for probe, path in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
+        # A facade stays while the store is away, and says so itself.
+        ready = "/readyz?exclude=store" if component == "facade" else "/readyz"
+        for probe, path in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", ready)]:
             assert container[probe]["httpGet"] == {"path": path, "port": "operations"}
         # There is no shell to run a hook with; the delay is the process's own.
         assert "lifecycle" not in container
@@ -193,6 +195,44 @@ def test_probes_and_the_end(rendered):
 def test_the_kubelet_waits_longer_than_stopping_takes(helm, values, seconds):
     (pod,) = grantd_pods(helm.install(values)).values()
     assert pod["terminationGracePeriodSeconds"] == seconds
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_pod_that_never_became_ready_is_replaced(helm, shape):
+    rendered = helm.install(SHAPES[shape])
+    for thing in rendered.all("StatefulSet"):
+        # Two pods at once would be two processes on one volume: then the order would mean something.
+        assert thing["spec"]["podManagementPolicy"] == "Parallel" and thing["spec"]["replicas"] == 1
+    for thing in rendered.all("Deployment"):
+        assert thing["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def test_all_old_pods_may_go_before_the_first_new_one(helm):
+    rendered = helm.install(merged(SHAPES["distributed"], nested("tokenService.strategy.type", "Recreate")))
+    assert rendered.one("Deployment", "acme-grantd-token-service")["spec"]["strategy"] == {"type": "Recreate"}
+    assert rendered.one("Deployment", "acme-grantd-facade")["spec"]["strategy"]["type"] == "RollingUpdate"
+
+
+COMMON = {"repository": "r/grantd", "tag": "2", "digest": ""}
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "image"),
+    [
+        ({}, {}, "r/grantd:2"),
+        ({"tag": ""}, {"tag": "1"}, "r/grantd:1"),
+        ({}, {"repository": "q/grantd"}, "q/grantd:2"),
+        ({}, {"digest": DIGEST}, f"r/grantd@{DIGEST}"),
+        # The half's own tag is no tag of the common digest.
+        ({"digest": DIGEST}, {"tag": "1"}, "r/grantd:1"),
+        ({"digest": DIGEST}, {"repository": "q/grantd"}, f"q/grantd@{DIGEST}"),
+    ],
+)
+def test_a_half_may_be_of_another_version(helm, common, own, image):
+    pods = grantd_pods(helm.install(merged(SHAPES["distributed"], {"image": {**COMMON, **common}}, {"facade": {"image": own}})))
+    assert pods["facade"]["containers"][0]["image"] == image
+    assert pods["token-service"]["containers"][0]["image"].startswith("r/grantd")
 
 
 def test_the_embedded_store_has_one_process_and_a_volume_that_stays(helm):
@@ -208,6 +248,12 @@ def test_the_token_service_is_balanced_by_its_callers(helm):
     service = helm.install(SHAPES["distributed"]).one("Service", "acme-grantd-token-service")
     # Headless, and only of pods that are ready: each address that a facade finds takes calls.
     assert service["spec"]["clusterIP"] == "None" and "publishNotReadyAddresses" not in service["spec"]
+
+
+@pytest.mark.parametrize(("shape", "protocol"), [("distributed", "tls"), ("distributed-key", "tls"), ("distributed-valkey", "grpc")])
+def test_a_mesh_is_told_what_it_sees(helm, shape, protocol):
+    (port,) = helm.install(SHAPES[shape]).one("Service", "acme-grantd-token-service")["spec"]["ports"]
+    assert port["appProtocol"] == protocol
 
 
 @pytest.mark.parametrize(
@@ -245,12 +291,27 @@ def test_paths_of_a_public_url_with_a_path(helm):
     assert [match["path"]["value"] for match in rule["matches"]] == wanted
 
 
-def test_names_fit(helm):
-    values = merged(SHAPES["distributed-valkey"], nested("nameOverride", "n" * 60))
-    rendered = helm.install(values, release="r" * 53)
+LONG = merged(SHAPES["distributed-valkey"], nested("nameOverride", "n" * 60))
+
+
+@pytest.mark.parametrize(
+    ("values", "release"),
+    [
+        (LONG, "r" * 53),
+        (SHAPES["all-in-one"], "r" * 53),
+        (merged(SHAPES["distributed-valkey"], nested("fullnameOverride", "f" * 63)), "acme"),
+        # Cut at a dash.
+        (merged(SHAPES["distributed-valkey"], nested("fullnameOverride", "f" * 37 + "-ff")), "acme"),
+    ],
+)
+def test_names_fit(helm, values, release):
+    rendered = helm.install(values, release=release)
     assert all(len(thing["metadata"]["name"]) <= 63 for thing in rendered.objects)
     for thing in rendered.objects:
         assert all(len(str(value)) <= 63 for value in thing["metadata"]["labels"].values())
+        assert "--" not in thing["metadata"]["name"]
+    # Controllers write it into a label of the pods with a dash and ten characters behind it.
+    assert all(len(thing["metadata"]["name"]) + 11 <= 63 for thing in rendered.workloads())
     assert len({(thing["kind"], thing["metadata"]["name"]) for thing in rendered.objects}) == len(rendered.objects)
 
 

@@ -1,12 +1,16 @@
 """Values that cannot work are refused, and the message says what to do."""
 
+import tomllib
+
 import pytest
 
+from engine import CHART as FOLDER
 from engine import Refused
 from shapes import GIVEN, REDIS, SHAPES, merged, nested
 
 ONE, TWO, REPLICATED = SHAPES["all-in-one"], SHAPES["distributed-key"], SHAPES["all-in-one-redis"]
 LOCAL_INGRESS = nested("ingress.enabled", True)
+LOCKED = merged(TWO, {"networkPolicy": {"enabled": True, "egress": {"enabled": True}}})
 ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
 
 
@@ -18,7 +22,9 @@ def redis(url):
 SCHEMA = {
     "a mode that does not exist": ({"mode": "cluster"}, "at '/mode': value must be one of 'all-in-one', 'distributed'"),
     "a value that does not exist": ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
-    "a value in the wrong place": (nested("facade.image.tag", "1"), "at '/facade': additional properties 'image' not allowed"),
+    "a value in the wrong place": (nested("facade.publicUrl", "1"), "at '/facade': additional properties 'publicUrl' not allowed"),
+    "an image of what has the common one": (nested("allInOne.image.tag", "1"), "at '/allInOne/image': false schema"),
+    "a strategy that does not exist": (nested("facade.strategy.type", "BlueGreen"), "at '/facade/strategy/type': value must be one of"),
     "a map that was removed": ({"config": None}, "missing property 'config'"),
     "a text for a number": (nested("facade.replicas", "two"), "at '/facade/replicas': got string, want integer"),
     "no pods": (nested("facade.replicas", 0), "at '/facade/replicas': minimum: got 0, want 1"),
@@ -121,7 +127,75 @@ CHART = {
         merged(TWO, nested("facade.podDisruptionBudget.minAvailable", 2)),
         "facade.podDisruptionBudget.minAvailable: of 2 pods 2 must stay",
     ),
-    "a key for the store of the wrong form": (nested("config.store", "embedded:"), "config.store: it is a map"),
+    "a share that is everything": (
+        merged(TWO, nested("facade.podDisruptionBudget.minAvailable", "100%")),
+        "facade.podDisruptionBudget.minAvailable: of 2 pods 2 must stay",
+    ),
+    "a share that is everything when rounded up": (
+        merged(TWO, nested("tokenService", {"replicas": 3, "podDisruptionBudget": {"minAvailable": "67%"}})),
+        "tokenService.podDisruptionBudget.minAvailable: of 3 pods 3 must stay",
+    ),
+    "none that may be away": (
+        merged(TWO, nested("facade.podDisruptionBudget.maxUnavailable", 0)),
+        "facade.podDisruptionBudget.maxUnavailable: none may be away",
+    ),
+    "a share of none": (
+        merged(REPLICATED, nested("allInOne.podDisruptionBudget.maxUnavailable", "0%")),
+        "allInOne.podDisruptionBudget.maxUnavailable: none may be away",
+    ),
+    "scaling by a share of nothing": (
+        merged(TWO, nested("facade", {"autoscaling": {"enabled": True}, "resources": {"requests": None}})),
+        "facade.autoscaling: it aims at a share of the cpu that is requested",
+    ),
+    "scaling by a share of no memory": (
+        merged(
+            TWO,
+            nested("facade.autoscaling", {"enabled": True, "targetMemoryUtilizationPercentage": 80}),
+            nested("facade.resources", {"requests": {"memory": None}, "limits": None}),
+        ),
+        "facade.autoscaling: it aims at a share of the memory that is requested",
+    ),
+    "pods that can never be replaced": (
+        merged(TWO, nested("tokenService.strategy.rollingUpdate.maxSurge", 0)),
+        "tokenService.strategy.rollingUpdate: with neither a pod more (maxSurge) nor one less",
+    ),
+    "callers in two places": (
+        merged(TWO, nested("callers.existingSecret.name", "a"), {"config": {"token_service": {"caller": [{"name": "b", "key_file": "/b"}]}}}),
+        "callers.existingSecret.name: this Secret would replace config.token_service.caller",
+    ),
+    "scrapes that reach nobody": (
+        merged(TWO, {"networkPolicy": {"enabled": True}, "serviceMonitor": {"enabled": True}}),
+        "networkPolicy.operationsFrom: Prometheus could reach no pod",
+    ),
+    "a Redis that cannot be reached": (LOCKED, "networkPolicy.egress.store: the token service could not reach Redis"),
+    "a Redis in a Secret that cannot be reached": (
+        merged(LOCKED, {"redis": {"url": "", "existingSecret": {"name": "a"}}}),
+        "networkPolicy.egress.store: the token service could not reach Redis",
+    ),
+    "documents that cannot be fetched": (
+        {"networkPolicy": {"enabled": True, "egress": {"enabled": True}}, "config": {"client_metadata": {"enabled": True}}},
+        "networkPolicy.egress.store: with config.client_metadata.enabled",
+    ),
+    "a server that cannot be reached": (LOCKED, "networkPolicy.egress.http: no call would reach your MCP server"),
+    "a server of a resource that cannot be reached": (
+        merged(LOCKED, {"upstream": "", "config": {"resource": [{"paths": ["/a"], "upstream": "http://a:3000"}]}}),
+        "networkPolicy.egress.http: no call would reach your MCP server",
+    ),
+    "a section of the wrong form": (nested("config.store", "embedded:"), "config.store: it is a map"),
+    "a text for the proxies": (nested("config.http", "10.0.0.0/8"), "config.http: it is a map"),
+    "a map for the resources": (nested("config.resource", {"paths": ["/mcp"]}), "config.resource: it is a list"),
+    "a text for a resource": (nested("config.resource", ["/mcp"]), "config.resource[0]: it is a map"),
+    # grantd has no default for them either.
+    "a resource without paths": (
+        merged(ONE, {"upstream": "", "config": {"resource": [{"paths": ["/a"]}, {"upstream": "http://b"}]}}),
+        "config.resource[1].paths: name at least one path, such as [/mcp]",
+    ),
+    "a text for paths": (merged(ONE, {"config": {"resource": [{"paths": "/mcp"}]}}), "config.resource[0].paths: name at least one path"),
+    "a path that is none": (merged(ONE, {"config": {"resource": [{"paths": [7]}]}}), "config.resource[0].paths: a path begins with /"),
+    "callers that are no list": (merged(TWO, nested("config.token_service.caller", "a")), "config.token_service.caller: it is a list of maps"),
+    "a caller that is no map": (merged(TWO, nested("config.token_service.caller", ["a"])), "config.token_service.caller: it is a list of maps"),
+    "a public URL that is none": ({"publicUrl": "https://mcp.example.com:port"}, "publicUrl: write what clients see"),
+    "a public URL with half an escape": ({"publicUrl": "https://mcp.example.com/%f"}, "publicUrl: write what clients see"),
     "a caller's key in the open": (
         merged(TWO, {"config": {"token_service": {"caller": [{"name": "a", "key": "hunter2"}]}}}),
         "config.token_service.caller: a key is a secret",
@@ -138,6 +212,7 @@ MANAGED = {
     "operations": "listenAddress and ports.operations",
     "shutdown": "shutdown.delaySeconds and shutdown.deadlineSeconds",
     "store.url": "redis.url or redis.existingSecret",
+    "store.url_file": "redis.existingSecret",
     "store.ca_file": "redis.tls.existingSecret",
     "store.client_cert": "redis.tls.existingSecret and redis.tls.clientCertificate",
     "store.client_key": "redis.tls.existingSecret and redis.tls.clientCertificate",
@@ -146,6 +221,7 @@ MANAGED = {
     "token_service.tls": "tls (the value)",
     "token_service.insecure_plaintext": "tls.insecurePlaintext",
     "token_service.key": "serviceKey.existingSecret",
+    "token_service.key_file": "serviceKey.existingSecret",
 }
 
 
@@ -172,6 +248,27 @@ def test_key_that_the_chart_sets(helm, key):
     assert f"config.{key}: the chart sets this key; use {MANAGED[key]}" in refusal(helm, nested(f"config.{key}", "x"))
 
 
+SECTIONS = sorted(tomllib.loads((FOLDER.parents[1] / "config.default.toml").read_text()).keys() | {"resource", "scopes"})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("shape", ["default", "all-in-one", "distributed"])
+def test_a_form_that_nobody_expects_is_left_to_grantd_or_refused_with_a_message(helm, shape, section):
+    for wrong in ["x", "", 7, 0, True, False, [], ["x"], [7], [None], [[]], [{}], [{"x": 1}], {}, {"x": None}, {"paths": ["/x"]}]:
+        values = merged(SHAPES[shape], nested("config", {section: wrong}))
+        try:
+            helm.install(values)
+        except Refused as refused:
+            # Not an error of a template, which names a file of the chart and no value.
+            assert "These values cannot work:\n  - " in str(refused) or "config: it cannot be written as TOML" in str(refused), (wrong, refused)
+
+
+@pytest.mark.parametrize("url", ["", "http://", "https://[::1", "https://a b", "https://a:1:2", "https://a/\n", "://", "https://a%zz", "x", "//a"])
+def test_a_public_url_that_cannot_be_read_is_refused_with_a_message(helm, url):
+    said = refusal(helm, {"publicUrl": url})
+    assert "publicUrl: write what clients see" in said or "at '/publicUrl'" in said
+
+
 def test_everything_is_said_at_once(helm):
     said = refusal(helm, {"mode": "distributed", "config": {"listen": "x"}})
     assert said.count("\n  - ") == 4, said
@@ -184,6 +281,21 @@ def test_the_password_that_is_refused_is_not_repeated(helm):
 def test_what_is_nearly_refused_is_taken(helm):
     helm.install({"terminationGracePeriodSeconds": 20})
     helm.install(merged(TWO, nested("facade.podDisruptionBudget.minAvailable", 1)))
+    helm.install(merged(TWO, nested("facade.podDisruptionBudget.minAvailable", "50%")))
+    # Then `maxUnavailable` is not used.
+    helm.install(merged(TWO, nested("facade.podDisruptionBudget", {"minAvailable": 1, "maxUnavailable": 0})))
+    # One pod has no budget, whatever it would be.
+    helm.install(merged(TWO, nested("facade", {"replicas": 1, "podDisruptionBudget": {"minAvailable": 1}})))
+    # Of a limit Kubernetes makes the request.
+    helm.install(merged(TWO, nested("facade", {"autoscaling": {"enabled": True}, "resources": {"requests": None, "limits": {"cpu": "1"}}})))
+    # Every old one goes first, so no number says how many.
+    helm.install(merged(TWO, nested("facade.strategy", {"type": "Recreate", "rollingUpdate": {"maxSurge": 0}})))
+    # The bundled Valkey and the demo's server need no rule.
+    helm.install({"networkPolicy": {"enabled": True, "egress": {"enabled": True}}, "valkey": {"enabled": True}})
+    helm.install({"networkPolicy": {"enabled": True, "operationsFrom": [{"podSelector": {}}]}, "serviceMonitor": {"enabled": True}})
+    helm.install(merged(TWO, {"config": {"token_service": {"caller": [{"name": "b", "role": "verify", "key_file": "/etc/grantd/callers/b"}]}}}))
+    for url in ["http://[::1]:8080", "http://127.0.0.1", "https://mcp.example.com/a/b%20c/"]:
+        helm.install({"publicUrl": url, "upstream": "http://a:3000"})
     helm.install(merged(REDIS, nested("allInOne.replicas", 2)))
     helm.install(merged(ONE, nested("ingress.hosts", ["a.example.com", "mcp.example.com"])))
     # A user without a password, and an @ that is none of a password.

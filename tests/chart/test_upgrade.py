@@ -3,6 +3,7 @@
 The cluster (cluster.py) refuses a change of a field that is immutable; `test_the_cluster_would_notice` shows it.
 """
 
+import re
 import shutil
 from base64 import b64decode
 
@@ -70,6 +71,19 @@ def test_a_new_chart_restarts_nothing_that_it_does_not_change(helm, tmp_path):
         old, new = helm.install(values), helm.install(values, chart=str(newer))
         assert old.text != new.text
         assert templates(old) == templates(new)
+
+
+def test_a_half_that_stays_behind_is_not_restarted(helm, tmp_path):
+    newer = tmp_path / "grantd"
+    shutil.copytree(CHART, newer)
+    text = (newer / "Chart.yaml").read_text()
+    version = re.search(r'^appVersion: "(.*)"$', text, re.MULTILINE)[1]
+    (newer / "Chart.yaml").write_text(text.replace(f'appVersion: "{version}"', 'appVersion: "9.9.9"'))
+    behind = merged(SHAPES["distributed"], nested("facade.image.tag", version))
+    old, first, second = helm.releases([SHAPES["distributed"], behind, SHAPES["distributed"]], charts=[str(CHART), str(newer), str(newer)])
+    names = ["acme-grantd-facade", "acme-grantd-token-service"]
+    assert [templates(old)[name] == templates(first)[name] for name in names] == [True, False]
+    assert [templates(first)[name] == templates(second)[name] for name in names] == [False, True]
 
 
 def templates(rendered):

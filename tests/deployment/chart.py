@@ -1,13 +1,14 @@
 """Rendered Kubernetes manifests as containers: Deployments and StatefulSets with all their replicas, and the names of their Services.
 
-What a kubelet takes from a pod is taken from it here: arguments, environment (also out of Secrets), mounts (ConfigMaps, Secrets, empty
-folders, claims), users and groups, limits, probes, and how long it may take to stop. What the test cannot carry over is refused.
+What a kubelet takes from a pod is taken from it here: arguments, environment (also out of Secrets), mounts (ConfigMaps, Secrets, several
+Secrets projected into one folder, empty folders, claims), users and groups, limits, probes, and how long it may take to stop. What the test cannot carry over is refused.
 A Service is its name, with an address for each replica, as a headless one is; so its port must be that of the container.
 """
 
 import base64
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from containers import Container, Deployment, Mount, Network, Probe
@@ -113,20 +114,31 @@ class Manifests:
             return Mount(target, volume=f"{pod}-{mount['name']}", read_only=read_only)
         folder = self._folder / pod / mount["name"]
         folder.mkdir(parents=True, exist_ok=True)
-        if "configMap" in volume:
-            held, items, mode = self.data("ConfigMap", volume["configMap"]["name"]), volume["configMap"].get("items"), 0o644
-        else:
-            held, items = self.data("Secret", volume["secret"]["secretName"]), volume["secret"].get("items")
-            mode = volume["secret"].get("defaultMode", 0o644)
-        for key, path in [(item["key"], item["path"]) for item in items] if items else [(key, key) for key in held]:
+        for path, content, mode in self._files(volume):
             file = folder / path
-            file.write_bytes(held[key])
+            assert not file.exists() or file.read_bytes() == content, f"{pod}: {path} is there twice"
+            file.write_bytes(content)
             # With fsGroup the kubelet lets the group of the pod read.
             file.chmod(mode | 0o040 if group else mode)
             if group:
                 subprocess.run(["chown", f"0:{group}", file], check=True)
         source = folder / mount["subPath"] if "subPath" in mount else folder
         return Mount(target, source=str(source), read_only=True)
+
+    def _files(self, volume: dict) -> Iterator[tuple[str, bytes, int]]:
+        """The files of a volume: path, content and mode."""
+        if projected := volume.get("projected"):
+            sources, mode = projected["sources"], projected.get("defaultMode", 0o644)
+        else:
+            [source] = [{kind: volume[kind]} for kind in ("configMap", "secret") if kind in volume]
+            sources, mode = [source], next(iter(source.values())).get("defaultMode", 0o644)
+        for source in sources:
+            [(kind, chosen)] = source.items()
+            # A projected Secret has a `name`, a volume of its own a `secretName`.
+            held = self.data({"configMap": "ConfigMap", "secret": "Secret"}[kind], chosen.get("secretName") or chosen["name"])
+            items = chosen.get("items") or [{"key": key, "path": key} for key in held]
+            for item in items:
+                yield item["path"], held[item["key"]], item.get("mode", mode)
 
 
 def probe(written: dict | None, ports: dict[str, int]) -> Probe | None:

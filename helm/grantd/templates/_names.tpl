@@ -4,16 +4,19 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The prefix of every name: short enough for the longest suffix within the 63 characters of a Service's name. */}}
+{{/*
+The prefix of every name. The name of a workload stands in labels of its pods, with a dash and ten characters of a hash behind it
+(`controller-revision-hash`), and a label has 63 characters: so the longest, `-token-service`, leaves 38.
+*/}}
 {{- define "grantd.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 38 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "grantd.name" . }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 48 | trimSuffix "-" }}
+{{- .Release.Name | trunc 38 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 48 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 38 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -48,11 +51,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "grantd.commonLabels" . }}
 {{- end }}
 
-{{/* Of pods: without the chart's version, or each new chart would restart what it does not change. */}}
+{{/*
+Of pods: without the chart's version, or each new chart would restart what it does not change; and with the version that the half was
+given instead of the chart's, so a half that stays behind is not restarted either. Takes root and component.
+*/}}
 {{- define "grantd.podLabels" -}}
-{{ include "grantd.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.commonLabels }}
+{{ include "grantd.selectorLabels" .root }}
+{{- $own := get .root.Values (include "grantd.componentKey" .component) }}
+app.kubernetes.io/version: {{ default .root.Chart.AppVersion (default dict $own.image).tag | trunc 63 | trimAll "-_." | quote }}
+{{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -83,6 +90,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- else }}
 {{- printf "%s:%s" .image.repository (default .tag .image.tag) }}
 {{- end }}
+{{- end }}
+
+{{/*
+The image of a component: the common one, or what the half says instead. A tag or a digest of the half stands for both of the common
+image. Takes root and component.
+*/}}
+{{- define "grantd.componentImage" -}}
+{{- $common := .root.Values.image }}
+{{- $own := default dict (get .root.Values (include "grantd.componentKey" .component)).image }}
+{{- $version := ternary $own $common (or (not (empty $own.tag)) (not (empty $own.digest))) }}
+{{- $image := dict "repository" (default $common.repository $own.repository) "tag" $version.tag "digest" $version.digest }}
+{{- include "grantd.image" (dict "image" $image "tag" .root.Chart.AppVersion) }}
 {{- end }}
 
 {{/* Secrets: one that exists, or the one that the chart makes. */}}

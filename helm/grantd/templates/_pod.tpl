@@ -10,6 +10,8 @@ The checksum is of the component's own configuration: a change rolls its pods, a
 {{- $own := get $values (include "grantd.componentKey" $component) }}
 {{- $ownsStore := ne $component "facade" }}
 {{- $tls := and (ne $component "all-in-one") $values.tls.enabled }}
+{{- $secrets := include "grantd.secrets" (dict "root" $root "component" $component) | fromJsonArray }}
+{{- $callerKeys := and (eq $component "token-service") $values.callers.keysSecret }}
 metadata:
   annotations:
     checksum/config: {{ include "grantd.config" (dict "root" $root "component" $component) | sha256sum }}
@@ -20,7 +22,7 @@ metadata:
     {{- with $own.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-    {{- include "grantd.podLabels" $root | nindent 4 }}
+    {{- include "grantd.podLabels" (dict "root" $root "component" $component) | nindent 4 }}
     app.kubernetes.io/component: {{ $component }}
 spec:
   serviceAccountName: {{ include "grantd.serviceAccountName" $root }}
@@ -38,7 +40,7 @@ spec:
     {{- toYaml $values.podSecurityContext | nindent 4 }}
   containers:
     - name: grantd
-      image: {{ include "grantd.image" (dict "image" $values.image "tag" $root.Chart.AppVersion) | quote }}
+      image: {{ include "grantd.componentImage" (dict "root" $root "component" $component) | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
       args:
         {{- toYaml .args | nindent 8 }}
@@ -79,7 +81,7 @@ spec:
         {{- toYaml $values.probes.liveness | nindent 8 }}
       readinessProbe:
         httpGet:
-          path: /readyz
+          path: {{ include "grantd.readyPath" $component }}
           port: operations
         {{- toYaml $values.probes.readiness | nindent 8 }}
       resources:
@@ -94,6 +96,17 @@ spec:
         {{- if $ownsStore }}
         - name: data
           mountPath: /var/lib/grantd
+        {{- end }}
+        {{- if $secrets }}
+        {{- /* Whole: a subPath would keep what a Secret held when the pod began. */}}
+        - name: secrets
+          mountPath: /etc/grantd/secrets
+          readOnly: true
+        {{- end }}
+        {{- if $callerKeys }}
+        - name: caller-keys
+          mountPath: /etc/grantd/callers
+          readOnly: true
         {{- end }}
         {{- if $tls }}
         - name: tls
@@ -120,6 +133,26 @@ spec:
       {{- else }}
       emptyDir: {}
       {{- end }}
+    {{- end }}
+    {{- if $secrets }}
+    - name: secrets
+      projected:
+        {{- /* For the group of the pod (fsGroup), which the kubelet gives them to. */}}
+        defaultMode: 0440
+        sources:
+          {{- range $secret := $secrets }}
+          - secret:
+              name: {{ $secret.name }}
+              items:
+                - key: {{ $secret.key }}
+                  path: {{ $secret.file }}
+          {{- end }}
+    {{- end }}
+    {{- if $callerKeys }}
+    - name: caller-keys
+      secret:
+        secretName: {{ $values.callers.keysSecret }}
+        defaultMode: 0440
     {{- end }}
     {{- if $tls }}
     - name: tls
@@ -149,32 +182,40 @@ spec:
   {{- include "grantd.spread" (dict "root" $root "component" $component) }}
 {{- end }}
 
-{{/* What a component takes from Secrets, and where its file is. */}}
-{{- define "grantd.env" -}}
+{{/*
+What a component takes from Secrets as files, which grantd reads by the variables that end in `_FILE`: in an environment they would be
+seen by whoever may look at a process or a container. As JSON: the variable, the file, and the Secret's name and key.
+*/}}
+{{- define "grantd.secrets" -}}
 {{- $root := .root }}
 {{- $values := $root.Values }}
-{{- $ownsStore := ne .component "facade" }}
+{{- $secrets := list }}
+{{- if ne .component "facade" }}
+{{- $secrets = append $secrets (dict "variable" "GRANTD_OWNER_PASSWORD_FILE" "file" "owner-password" "name" (include "grantd.ownerSecret" $root) "key" $values.ownerPassword.existingSecret.key) }}
+{{- $url := dict "variable" "GRANTD_STORE__URL_FILE" "file" "store-url" }}
+{{- if $values.valkey.enabled }}
+{{- $secrets = append $secrets (merge $url (dict "name" (include "grantd.valkeySecret" $root) "key" "url")) }}
+{{- else if $values.redis.existingSecret.name }}
+{{- $secrets = append $secrets (merge $url $values.redis.existingSecret) }}
+{{- end }}
+{{- end }}
+{{- if and (ne .component "all-in-one") (include "grantd.byKey" $root) }}
+{{- $secrets = append $secrets (dict "variable" "GRANTD_SERVICE_KEY_FILE" "file" "service-key" "name" (include "grantd.serviceKeySecret" $root) "key" $values.serviceKey.existingSecret.key) }}
+{{- end }}
+{{- toJson $secrets }}
+{{- end }}
+
+{{/* The environment of a component: where its files are, and what grantd reads from no file. */}}
+{{- define "grantd.env" -}}
+{{- $values := .root.Values }}
 - name: GRANTD_CONFIG
   value: /etc/grantd/grantd.toml
-{{- if $ownsStore }}
-- name: GRANTD_OWNER_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "grantd.ownerSecret" $root }}
-      key: {{ $values.ownerPassword.existingSecret.key }}
-{{- if $values.valkey.enabled }}
-- name: GRANTD_STORE__URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "grantd.valkeySecret" $root }}
-      key: url
-{{- else if $values.redis.existingSecret.name }}
-- name: GRANTD_STORE__URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ $values.redis.existingSecret.name }}
-      key: {{ $values.redis.existingSecret.key }}
-{{- else if $values.redis.passwordSecret.name }}
+{{- range $secret := include "grantd.secrets" . | fromJsonArray }}
+- name: {{ $secret.variable }}
+  value: /etc/grantd/secrets/{{ $secret.file }}
+{{- end }}
+{{- if and (ne .component "facade") $values.redis.passwordSecret.name }}
+{{- /* The kubelet puts the password into the URL, which it does in an environment alone. */}}
 - name: REDIS_PASSWORD
   valueFrom:
     secretKeyRef:
@@ -182,14 +223,6 @@ spec:
       key: {{ $values.redis.passwordSecret.key }}
 - name: GRANTD_STORE__URL
   value: {{ $values.redis.url | quote }}
-{{- end }}
-{{- end }}
-{{- if and (ne .component "all-in-one") (include "grantd.byKey" $root) }}
-- name: GRANTD_SERVICE_KEY
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "grantd.serviceKeySecret" $root }}
-      key: {{ $values.serviceKey.existingSecret.key }}
 {{- end }}
 {{- if and (eq .component "token-service") $values.callers.existingSecret.name }}
 - name: GRANTD_TOKEN_SERVICE__CALLER

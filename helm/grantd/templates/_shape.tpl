@@ -26,6 +26,16 @@
 {{- if $values.autoscaling.enabled }}{{ int $values.autoscaling.minReplicas }}{{ else }}{{ int $values.replicas }}{{ end }}
 {{- end }}
 
+{{/* How a Deployment replaces its pods. Beside `Recreate` Kubernetes refuses numbers. */}}
+{{- define "grantd.strategy" -}}
+{{- if eq .type "Recreate" }}type: Recreate{{ else }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The path that asks whether a component is ready: see `probes.readiness` in values.yaml. */}}
+{{- define "grantd.readyPath" -}}
+{{- ternary "/readyz?exclude=store" "/readyz" (eq . "facade") }}
+{{- end }}
+
 {{/* The components of the mode that scale: not the one with the embedded store. As JSON. */}}
 {{- define "grantd.scalable" -}}
 {{- if eq .Values.mode "distributed" }}["facade", "token-service"]
@@ -38,6 +48,13 @@
 {{- define "grantd.componentName" -}}
 {{- $fullname := include "grantd.fullname" .root }}
 {{- if eq .component "all-in-one" }}{{ $fullname }}{{ else }}{{ printf "%s-%s" $fullname .component }}{{ end }}
+{{- end }}
+
+{{/* The paths of a resource of `config`. Of a resource that is not named, grantd makes one at /mcp. As JSON. */}}
+{{- define "grantd.resourcePaths" -}}
+{{- $paths := list }}
+{{- range .Values.config.resource }}{{ $paths = concat $paths .paths }}{{ end }}
+{{- default (list "/mcp") $paths | toJson }}
 {{- end }}
 
 {{/* The seconds that a pod has to stop. */}}

@@ -4,13 +4,60 @@ Refuses values that contradict each other, all at once, each with what to do ins
 What one value may be says values.schema.json; what a key of `config` may be says grantd itself.
 */}}
 {{- define "grantd.validate" -}}
-{{- $problems := list }}
-{{- range $part := list "redis" "halves" "public" "routes" "config" "pods" }}
+{{- /* What has another form than the rest can read is said alone. */}}
+{{- $problems := include "grantd.validate.form" . | fromJsonArray }}
+{{- if not $problems }}
+{{- range $part := list "redis" "halves" "public" "routes" "policy" "config" "pods" }}
 {{- $problems = concat $problems (include (printf "grantd.validate.%s" $part) $ | fromJsonArray) }}
+{{- end }}
 {{- end }}
 {{- if $problems }}
 {{- fail (printf "\n\nThese values cannot work:\n  - %s\n" (join "\n  - " $problems)) }}
 {{- end }}
+{{- end }}
+
+{{/* The form of what this chart itself reads, of `config` and of the public URL. */}}
+{{- define "grantd.validate.form" -}}
+{{- $problems := list }}
+{{- $config := .Values.config }}
+{{- if not (regexMatch "^https?://([^@/?#%\\s]+@)?([-.a-zA-Z0-9]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?(/([-._~!$&'()*+,;=:@/a-zA-Z0-9]|%[0-9a-fA-F]{2})*)?([?#][!-$&-~]*)?$" .Values.publicUrl) }}
+{{- $problems = append $problems "publicUrl: write what clients see, such as https://mcp.example.com" }}
+{{- end }}
+{{- range $section := list "http" "store" "token_service" "client_metadata" }}
+{{- if and (hasKey $config $section) (not (kindIs "map" (get $config $section))) }}
+{{- $problems = append $problems (printf "config.%s: it is a map, as the section of that name in config.default.toml" $section) }}
+{{- end }}
+{{- end }}
+{{- if and (hasKey $config "resource") (not (kindIs "slice" $config.resource)) }}
+{{- $problems = append $problems "config.resource: it is a list, with one entry for each MCP server, such as [{paths: [/mcp], upstream: http://my-server:3000/mcp}]" }}
+{{- else }}
+{{- range $at, $resource := $config.resource }}
+{{- if not (kindIs "map" $resource) }}
+{{- $problems = append $problems (printf "config.resource[%d]: it is a map, such as {paths: [/mcp], upstream: http://my-server:3000/mcp}" $at) }}
+{{- else if not (and (kindIs "slice" $resource.paths) $resource.paths) }}
+{{- $problems = append $problems (printf "config.resource[%d].paths: name at least one path, such as [/mcp]" $at) }}
+{{- else }}
+{{- range $path := $resource.paths }}
+{{- if not (and (kindIs "string" $path) (hasPrefix "/" (toString $path))) }}
+{{- $problems = append $problems (printf "config.resource[%d].paths: a path begins with /, such as /mcp" $at) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if kindIs "map" $config.token_service }}
+{{- $callers := $config.token_service.caller }}
+{{- if not (or (kindIs "invalid" $callers) (kindIs "slice" $callers)) }}
+{{- $problems = append $problems "config.token_service.caller: it is a list of maps, each with name, role and certificate or key_file" }}
+{{- else }}
+{{- range $caller := $callers }}
+{{- if not (kindIs "map" $caller) }}
+{{- $problems = append $problems "config.token_service.caller: it is a list of maps, each with name, role and certificate or key_file" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $problems }}
 {{- end }}
 
 {{/* Where state is. */}}
@@ -87,6 +134,8 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- end }}
 {{- if and $tls.mutual $tls.enabled .Values.callers.existingSecret.name }}
 {{- $problems = append $problems "callers.existingSecret.name: with tls.mutual the facade is a caller in the configuration, which this Secret would replace as a whole: write further callers, by the names in their certificates, into config.token_service.caller" }}
+{{- else if and .Values.callers.existingSecret.name (default dict .Values.config.token_service).caller }}
+{{- $problems = append $problems "callers.existingSecret.name: this Secret would replace config.token_service.caller as a whole: write all callers into one of the two (with their keys as files: callers.keysSecret)" }}
 {{- end }}
 {{- end }}
 {{- toJson $problems }}
@@ -97,9 +146,7 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- $problems := list }}
 {{- $url := urlParse .Values.publicUrl }}
 {{- $local := has $url.hostname (list "localhost" "127.0.0.1" "[::1]" "::1") }}
-{{- if or (not (has $url.scheme (list "http" "https"))) (not $url.hostname) }}
-{{- $problems = append $problems "publicUrl: write what clients see, such as https://mcp.example.com" }}
-{{- else if and (eq $url.scheme "http") (not $local) }}
+{{- if and (eq $url.scheme "http") (not $local) }}
 {{- $problems = append $problems (printf "publicUrl: %s sends tokens in the clear: write https://, and let a proxy, an ingress or a gateway terminate TLS" .Values.publicUrl) }}
 {{- end }}
 {{- if or $url.query $url.fragment $url.userinfo }}
@@ -145,6 +192,28 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- toJson $problems }}
 {{- end }}
 
+{{/* What a NetworkPolicy must let through, or nothing works and nothing says why. */}}
+{{- define "grantd.validate.policy" -}}
+{{- $problems := list }}
+{{- $policy := .Values.networkPolicy }}
+{{- if $policy.enabled }}
+{{- if and .Values.serviceMonitor.enabled (not $policy.operationsFrom) }}
+{{- $problems = append $problems "networkPolicy.operationsFrom: Prometheus could reach no pod, and serviceMonitor.enabled would scrape nothing: name where it runs, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" }}
+{{- end }}
+{{- if $policy.egress.enabled }}
+{{- if and (not $policy.egress.store) (or .Values.redis.url .Values.redis.existingSecret.name) }}
+{{- $problems = append $problems "networkPolicy.egress.store: the token service could not reach Redis: let it through, such as [{ports: [{port: 6379}], to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: redis}}}]}]" }}
+{{- else if and (not $policy.egress.store) (default dict .Values.config.client_metadata).enabled }}
+{{- $problems = append $problems "networkPolicy.egress.store: with config.client_metadata.enabled the token service fetches documents from the internet: let it through, such as [{ports: [{port: 443}], to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]" }}
+{{- end }}
+{{- if and (not $policy.egress.http) (or .Values.upstream .Values.config.resource) }}
+{{- $problems = append $problems "networkPolicy.egress.http: no call would reach your MCP server: let it through, such as [{ports: [{port: 3000}], to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: tools}}}]}]" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $problems }}
+{{- end }}
+
 {{/* Keys that the chart sets, and secrets. */}}
 {{- define "grantd.validate.config" -}}
 {{- $problems := list }}
@@ -157,21 +226,13 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- end }}
 {{- $store := default dict $config.store }}
 {{- $half := default dict $config.token_service }}
-{{- range $section, $value := dict "store" $store "token_service" $half }}
-{{- if not (kindIs "map" $value) }}
-{{- $problems = append $problems (printf "config.%s: it is a map, as the section of that name in config.default.toml" $section) }}
-{{- end }}
-{{- end }}
-{{- if kindIs "map" $store }}
-{{- $storeKeys := dict "url" "redis.url or redis.existingSecret" "ca_file" "redis.tls.existingSecret" "client_cert" "redis.tls.existingSecret and redis.tls.clientCertificate" "client_key" "redis.tls.existingSecret and redis.tls.clientCertificate" }}
+{{- $storeKeys := dict "url" "redis.url or redis.existingSecret" "ca_file" "redis.tls.existingSecret" "client_cert" "redis.tls.existingSecret and redis.tls.clientCertificate" "client_key" "redis.tls.existingSecret and redis.tls.clientCertificate" "url_file" "redis.existingSecret" }}
 {{- range $key, $value := $storeKeys }}
 {{- if hasKey $store $key }}
 {{- $problems = append $problems (printf "config.store.%s: the chart sets this key; use %s" $key $value) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- if kindIs "map" $half }}
-{{- $halfKeys := dict "listen" "listenAddress and ports.grpc" "url" "nothing: it is the token service of the release" "tls" "tls (the value)" "insecure_plaintext" "tls.insecurePlaintext" "key" "serviceKey.existingSecret" }}
+{{- $halfKeys := dict "listen" "listenAddress and ports.grpc" "url" "nothing: it is the token service of the release" "tls" "tls (the value)" "insecure_plaintext" "tls.insecurePlaintext" "key" "serviceKey.existingSecret" "key_file" "serviceKey.existingSecret" }}
 {{- range $key, $value := $halfKeys }}
 {{- if hasKey $half $key }}
 {{- $problems = append $problems (printf "config.token_service.%s: the chart sets this key; use %s" $key $value) }}
@@ -179,8 +240,7 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- end }}
 {{- range $caller := default list $half.caller }}
 {{- if hasKey $caller "key" }}
-{{- $problems = append $problems "config.token_service.caller: a key is a secret, and the configuration is a ConfigMap: put the callers into a Secret (callers.existingSecret)" }}
-{{- end }}
+{{- $problems = append $problems "config.token_service.caller: a key is a secret, and the configuration is a ConfigMap: write key_file: /etc/grantd/callers/ENTRY, with the key as an ENTRY of the Secret callers.keysSecret, or put the callers into a Secret (callers.existingSecret)" }}
 {{- end }}
 {{- end }}
 {{- toJson $problems }}
@@ -209,9 +269,27 @@ What one value may be says values.schema.json; what a key of `config` may be say
 {{- $problems = append $problems (printf "%s.autoscaling: there is nothing to aim at: set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics" $key) }}
 {{- end }}
 {{- end }}
-{{- $stay := $own.podDisruptionBudget.minAvailable }}
-{{- if and $own.podDisruptionBudget.enabled (not (kindIs "string" $stay)) (ge (int $stay) $replicas) }}
+{{- $resources := $own.resources }}
+{{- range $resource, $target := dict "cpu" $own.autoscaling.targetCPUUtilizationPercentage "memory" $own.autoscaling.targetMemoryUtilizationPercentage }}
+{{- /* Of a limit alone Kubernetes makes the request. */}}
+{{- if and $own.autoscaling.enabled $target (not (or (get (default dict $resources.requests) $resource) (get (default dict $resources.limits) $resource))) }}
+{{- $problems = append $problems (printf "%s.autoscaling: it aims at a share of the %s that is requested, and %s.resources.requests names none: set it, or aim at something else" $key $resource $key) }}
+{{- end }}
+{{- end }}
+{{- $budget := $own.podDisruptionBudget }}
+{{- if and $budget.enabled (gt $replicas 1) }}
+{{- /* Kubernetes rounds shares up. */}}
+{{- $percent := int (trimSuffix "%" (toString $budget.minAvailable)) }}
+{{- $stay := ternary (div (add (mul $percent $replicas) 99) 100) $percent (hasSuffix "%" (toString $budget.minAvailable)) }}
+{{- if ge (int $stay) $replicas }}
 {{- $problems = append $problems (printf "%s.podDisruptionBudget.minAvailable: of %d pods %d must stay, so no node could ever be drained; set it lower" $key $replicas (int $stay)) }}
+{{- else if and (empty $budget.minAvailable) (regexMatch "^0+%?$" (toString $budget.maxUnavailable)) }}
+{{- $problems = append $problems (printf "%s.podDisruptionBudget.maxUnavailable: none may be away, so no node could ever be drained; set it to 1 or more" $key) }}
+{{- end }}
+{{- end }}
+{{- $rolling := $own.strategy.rollingUpdate }}
+{{- if and (eq $own.strategy.type "RollingUpdate") (regexMatch "^0+%?$" (toString $rolling.maxSurge)) (regexMatch "^0+%?$" (toString $rolling.maxUnavailable)) }}
+{{- $problems = append $problems (printf "%s.strategy.rollingUpdate: with neither a pod more (maxSurge) nor one less (maxUnavailable) none can be replaced; set one of them above 0" $key) }}
 {{- end }}
 {{- end }}
 {{- $needed := add (int .Values.shutdown.delaySeconds) (int .Values.shutdown.deadlineSeconds) 5 }}
