@@ -4,7 +4,7 @@
 
 `compose`: compose.yaml in both of its shapes. Containers, arguments, environment, mounts, users and limits are taken from the file.
 `chart`: the chart in its shape `distributed` with the Valkey it brings, rendered by Helm: two facades, two token services, one Valkey.
-An ingress (nginx) is in front of the facades that are ready. One of each is killed under load.
+An ingress (nginx) is in front of the facades that are ready. One of each is killed under load, and Valkey is away for a while.
 
 Wants root, podman, runc, netavark, aardvark-dns and buildah, and the Redis of this machine.
 """
@@ -287,12 +287,33 @@ def chart_distributed(storage: Storage) -> None:
                 engine.restart(second)
                 engine.until_well(second)
                 killed(engine, load, valkey)
+                store_away(engine, roles, load)
             say(f"   {load.told()}")
             # Told to stop, each ends in order, within its time.
             for container in roles["facade"] + roles["token-service"]:
                 begun = time.monotonic()
                 assert engine.stop(container) == 0, engine.logs(container)
                 say(f"   {container.name} stopped after {time.monotonic() - begun:.1f} s of {container.stop_seconds}")
+
+
+def store_away(engine: Engine, roles: dict[str, list[Container]], load: Load) -> None:
+    """With no store every token service leaves, and no facade: those in the Service answer clients, and nothing in front of them does."""
+    [valkey] = roles["valkey"]
+    engine.kill(valkey)
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while any(engine.asks(container, container.ready) for container in roles["token-service"]):
+        assert time.monotonic() < deadline, "a token service is ready without its store"
+    # More often than the kubelet asks before it believes it.
+    for _ in range(3):
+        for facade in roles["facade"]:
+            assert engine.asks(facade, facade.ready), f"{facade.name} left while the store is away"
+        time.sleep(1.1)
+    status, headers, body = load.clients[0].ask_for_tokens()
+    assert status == 503 and "retry-after" in headers and headers["content-type"].startswith("application/json"), (status, headers, body)
+    assert json.loads(body)["error"] == "temporarily_unavailable", body
+    engine.restart(valkey)
+    engine.until_well(valkey, *roles["token-service"], *roles["facade"])
+    say(f"   Valkey away: every facade stayed, and everybody works again after {load.until_all_work(RECOVERY_SECONDS):.1f} s")
 
 
 def main() -> None:
