@@ -102,6 +102,8 @@ pub struct Gate(Arc<Inner>);
 
 pub(crate) struct Inner {
     config: GateConfig,
+    /// What the upstreams are told of the public URL.
+    origin: axum::http::HeaderMap,
     tokens: TokenServiceClient,
     cache: cache::Cache,
     streams: streams::Streams,
@@ -133,6 +135,7 @@ impl Gate {
             calls: tokio::sync::Semaphore::new(config.max_calls),
             confirmations: tokio::sync::Semaphore::new(config.max_calls),
             metrics: Arc::default(),
+            origin: headers::origin(&config.public_url),
             config,
             tokens,
         }));
