@@ -64,6 +64,12 @@ class Commands(unittest.TestCase):
                 people = good(GRANTD, "user", "list", env=here)
                 self.assertIn("alice", people)
                 self.assertFalse((data / "owner-password").exists(), "the loop over everybody gave owner a new password")
+                # The copy of backup.md is one that can be put back.
+                [copy] = elsewhere.glob("grantd-*.redb")
+                restored = folder / "restored"
+                restored.mkdir(mode=0o700)
+                copy.rename(restored / "grantd.redb")
+                self.assertIn("alice", good(GRANTD, "user", "list", "--data-dir", restored))
             eventually("the end of the socket", lambda: not (data / "grantd.sock").exists())
 
 
