@@ -4,9 +4,9 @@
 # 2. `secrets` names files. systemd reads them as root and shows each to the roles that need it (LoadCredential), which are
 #    told where it is.
 # 3. The unit of each role runs grantd with that file, with nothing but its own directory to write to. What keeps state runs
-#    as `grantd`, the facade as `grantd-facade`: processes of one user see into each other through /proc, whatever is hidden
-#    from them in the file system, and the facade, which the internet talks to, must reach neither the store nor the admin
-#    socket.
+#    as `grantd`, the facade as `grantd-facade`. The internet talks to the facade, and it must reach neither the store nor the
+#    admin socket. Hiding the folder from it would leave it a user whom that socket listens to, and who may signal the token
+#    service; another user is refused by the ordinary rights of files.
 # 4. The `grantd` on the host's PATH knows that file, so that `grantd user add` and the like find the running service.
 #
 # Certificates are named in `settings` by their paths and not loaded as credentials: a credential is a copy made at the

@@ -337,7 +337,7 @@ class Module(unittest.TestCase):
             self.assertEqual(loaded, wanted[name], name)
             told = {variable.removesuffix("_FILE") for variable in unit["environment"] if variable.endswith("_FILE")}
             self.assertEqual(told, wanted[name], name)
-        # One user sees into its other processes, and with that into all that they see.
+        # The admin socket listens to the user that its process runs as.
         users = [units[name]["serviceConfig"]["User"] for name in ("grantd-token-service", "grantd-facade")]
         self.assertNotEqual(*users)
         facade = units["grantd-facade"]["serviceConfig"]
