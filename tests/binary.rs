@@ -11,7 +11,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::harness::{Client, Deployment, Options, Process, client::refused, free_port, http};
 
-async fn grantd(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
+pub(crate) async fn grantd(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
     command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

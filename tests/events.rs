@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    binary::ran,
+    binary::{grantd, ran},
     harness::{
         Client, Deployment, Options,
-        client::{Pair, pair, refused},
+        client::{CALLBACK, Pair, pair, refused},
     },
 };
 
@@ -87,6 +87,71 @@ async fn a_clients_and_a_persons_steps_are_logged() {
     let event = logged(&mut deployment, "grant.revoked").await;
     assert_eq!((event["grant_id"].as_str(), event["revoked"].as_bool()), (Some(&id[..]), Some(true)));
     refused(client.refresh(&second.refresh).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
+}
+
+/// What an operator and a client do to what is kept: who did it, and nothing that is secret or personal beside the names.
+#[tokio::test]
+async fn an_operators_steps_are_logged_and_a_clients_own() {
+    let mut deployment = Deployment::embedded(Options::default()).await;
+    let data = deployment.dir.path().join("serve").to_str().unwrap().to_owned();
+    let first = logged(&mut deployment, "user.created").await;
+    assert_eq!((first["username"].as_str(), first["caller"].as_str()), (Some("owner"), Some("grantd")));
+
+    let with_password = async |args: &[&str]| {
+        let output =
+            grantd(&[args, &["--password-stdin", "--data-dir", &data]].concat(), &[], "not to be logged").await;
+        assert!(output.status.success(), "{output:?}");
+    };
+    with_password(&["user", "add", "alice", "--email", "alice@secret.example"]).await;
+    let created = logged(&mut deployment, "user.created").await;
+    let subject = created["subject"].as_str().unwrap().to_owned();
+    assert_eq!(subject.len(), 22);
+    let is_by_operator = |event: &Value| {
+        assert_eq!(
+            (event["username"].as_str(), event["caller"].as_str()),
+            (Some("alice"), Some("operator")),
+            "{event}"
+        );
+        assert_eq!((event["subject"].as_str(), event["level"].as_str()), (Some(&subject[..]), Some("INFO")), "{event}");
+    };
+    is_by_operator(&created);
+    ran(&["user", "set", "alice", "--no-email", "--group", "staff"], &data).await;
+    let updated = logged(&mut deployment, "user.updated").await;
+    is_by_operator(&updated);
+    assert_eq!(updated["fields"], "email,groups");
+    // Nothing differs, so nothing was done.
+    ran(&["user", "set", "alice", "--no-email"], &data).await;
+    with_password(&["user", "passwd", "alice"]).await;
+    is_by_operator(&logged(&mut deployment, "user.password_changed").await);
+    ran(&["user", "remove", "alice"], &data).await;
+    is_by_operator(&logged(&mut deployment, "user.removed").await);
+
+    let client = Client::register(deployment.issuer()).await;
+    let (one, other) = (&client.id, Client::register(deployment.issuer()).await.id);
+    let at = format!("{}/oauth/register/{one}", deployment.issuer());
+    let update = json!({"client_id": one, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"});
+    let answer = client.http.put(&at).bearer_auth(&client.registration).json(&update).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let updated = logged(&mut deployment, "client.updated").await;
+    assert_eq!((updated["client_id"].as_str(), updated["by_client"].as_bool()), (Some(&one[..]), Some(true)));
+    let answer = client.http.delete(&at).bearer_auth(&client.registration).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let removed = logged(&mut deployment, "client.removed").await;
+    assert_eq!((removed["client_id"].as_str(), removed["by_client"].as_bool()), (Some(&one[..]), Some(true)));
+    assert_eq!(removed["caller"], "in-process");
+    ran(&["client", "remove", &other], &data).await;
+    deployment.processes[0].until_output_times("\"client.removed\"", 2).await;
+    let removed = logged(&mut deployment, "client.removed").await;
+    assert_eq!((removed["client_id"].as_str(), removed["by_client"].as_bool()), (Some(&other[..]), Some(false)));
+    assert_eq!(removed["caller"], "operator");
+
+    let logs = deployment.logs();
+    for (name, times) in [("user.created", 2), ("user.updated", 1), ("user.password_changed", 1), ("user.removed", 1)] {
+        assert_eq!(events(&logs).iter().filter(|event| event["event"] == name).count(), times, "{name}");
+    }
+    for secret in ["not to be logged", "secret.example", "argon2", &client.registration] {
+        assert!(!logs.contains(secret), "{secret} is in the log");
+    }
 }
 
 #[tokio::test]

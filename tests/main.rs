@@ -23,6 +23,7 @@
 //! | `takeover` | a facade or token service stops under load |
 //! | `telemetry` | one trace per request, and no secret anywhere |
 //! | `tls` | certificates between facade and token service |
+//! | `people` | what an operator changes about a person, at warm gates |
 //! | `proxies` | nginx and Caddy in front, as `examples/proxies` has them |
 //! | `units` | the units of systemd |
 //! | `upstreams` | real MCP servers that others wrote, streaming included |
@@ -66,6 +67,7 @@ mod names;
 mod operations;
 mod outage;
 mod partition;
+mod people;
 mod products;
 mod proxies;
 mod redis;

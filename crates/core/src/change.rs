@@ -69,6 +69,8 @@ pub enum Announce {
     Revoked(GrantId),
     /// The grant's access token changed.
     Superseded(GrantId),
+    /// Whose grant it is has less than before: what was let in for it must be asked about again.
+    Changed(GrantId),
 }
 
 /// All or nothing: what a decision writes. Everything in it belongs to one slot.

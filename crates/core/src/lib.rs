@@ -12,7 +12,7 @@
 //! * Tokens come and go as the types of `grantd-oauth-types`; records hold only digests and salts.
 //!
 //! One file per flow: [`register`], [`authorize`], [`approve`], [`exchange`], [`refresh`], [`verify`], [`revoke`],
-//! [`users`]. The heart is [`ratchet`], which makes every presenter of a refresh token converge on one pair.
+//! [`users`], [`follow`]. The heart is [`ratchet`], which makes every presenter of a refresh token converge on one pair.
 
 pub mod approve;
 pub mod authorize;
@@ -20,6 +20,7 @@ pub mod change;
 pub mod draw;
 pub mod event;
 pub mod exchange;
+pub mod follow;
 pub mod policy;
 pub mod ratchet;
 pub mod records;

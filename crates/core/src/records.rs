@@ -269,6 +269,8 @@ pub struct User {
     pub password_hash: String,
     /// Bumped when their sessions and grants must end.
     pub epoch: u64,
+    /// Bumped when their address or groups change, which ends nothing.
+    pub revision: u64,
     /// When they were added.
     pub created_at: Timestamp,
 }
@@ -292,6 +294,7 @@ impl std::fmt::Debug for User {
             .field("username", &self.username)
             .field("groups", &self.groups)
             .field("epoch", &self.epoch)
+            .field("revision", &self.revision)
             .finish_non_exhaustive()
     }
 }

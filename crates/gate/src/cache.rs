@@ -32,6 +32,8 @@ pub(crate) enum Concern {
     Grant(String),
     Subject(String),
     Client(String),
+    /// Nobody knows: every answer.
+    Anything,
 }
 
 impl Concern {
@@ -40,6 +42,7 @@ impl Concern {
             Self::Grant(id) => *id == allowed.grant_id,
             Self::Subject(id) => *id == allowed.subject,
             Self::Client(id) => *id == allowed.client_id,
+            Self::Anything => true,
         }
     }
 }
@@ -83,6 +86,8 @@ pub(crate) struct Cache {
     answers: moka::future::Cache<Question, Answer>,
     max_age: Duration,
     announcements: AtomicU64,
+    /// The number of the last announcement that was about anything.
+    anything: AtomicU64,
     grants: Marks,
     subjects: Marks,
     clients: Marks,
@@ -107,6 +112,7 @@ impl Cache {
                 .build(),
             max_age,
             announcements: AtomicU64::new(0),
+            anything: AtomicU64::new(0),
             grants: marks(),
             subjects: marks(),
             clients: marks(),
@@ -153,6 +159,9 @@ impl Cache {
     /// Whether nothing was announced about it since its question.
     pub(crate) fn is_current(&self, answer: &Answer) -> bool {
         let allowed = &answer.allowed;
+        if self.anything.load(Ordering::Acquire) > answer.asked_at {
+            return false;
+        }
         [(&self.grants, &allowed.grant_id), (&self.subjects, &allowed.subject), (&self.clients, &allowed.client_id)]
             .into_iter()
             .all(|(marks, id)| marks.get(id).is_none_or(|mark| mark <= answer.asked_at))
@@ -166,6 +175,9 @@ impl Cache {
             Concern::Grant(id) => self.grants.insert(id, number),
             Concern::Subject(id) => self.subjects.insert(id, number),
             Concern::Client(id) => self.clients.insert(id, number),
+            Concern::Anything => {
+                self.anything.fetch_max(number, Ordering::AcqRel);
+            }
         }
     }
 }

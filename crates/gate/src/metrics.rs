@@ -60,6 +60,7 @@ counted! {
         Subject: [("about", "subject")],
         Client: [("about", "client")],
         Superseded: [("about", "superseded_token")],
+        Changed: [("about", "changed_person")],
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hears of revocations.
 //!
-//! 1. Opens the stream; each announcement evicts what it concerns, and a revocation also cuts open streams.
+//! 1. Opens the stream; each announcement evicts what it concerns. A revocation also cuts open streams, and so does a change
+//!    that left the person with less.
 //! 2. When the stream breaks or falls silent, opens it again after a jittered pause. Nothing is flushed meanwhile: the age
 //!    limit of the cache holds.
 
@@ -53,8 +54,10 @@ async fn listen(gate: &Inner, lost: bool) -> bool {
                     tracing::info!(event = "gate.watch_back", "revocations are announced again");
                 }
                 heard = true;
-                if let Some(event) = event.event {
-                    apply(gate, event);
+                match event.event {
+                    Some(event) => apply(gate, event),
+                    // Of a newer token service: it may be about anything.
+                    None => gate.cache.forget(Concern::Anything),
                 }
             }
             Ok(Ok(None) | Err(_)) | Err(_) => {
@@ -75,6 +78,7 @@ fn apply(gate: &Inner, event: Event) {
         Event::RevokedSubject(id) => (Announced::Subject, Concern::Subject(id)),
         Event::RevokedClient(id) => (Announced::Client, Concern::Client(id)),
         Event::SupersededGrant(id) => (Announced::Superseded, Concern::Grant(id)),
+        Event::ChangedGrant(id) => (Announced::Changed, Concern::Grant(id)),
         Event::Heartbeat(_) => return,
     };
     gate.metrics.announced(about);

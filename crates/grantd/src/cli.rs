@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// The people who may sign in
     #[command(
         subcommand,
-        long_about = "The people who may sign in: add, passwd, list, remove.\n\n\
+        long_about = "The people who may sign in: add, set, passwd, list, remove.\n\n\
             Talks to the running grantd through the socket in its data directory, as the user it runs as (or root). Opens \
             the store itself only when nothing runs there."
     )]
@@ -207,6 +207,35 @@ pub(crate) enum User {
         /// Read the password from standard input instead of asking
         #[arg(long)]
         password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Change somebody's address or groups; their sessions and grants live on
+    #[command(
+        long_about = "Change somebody's address or groups. What is not named stays; --group names all groups from then on.\n\n\
+            They keep their stable id (X-Forwarded-User), their password, sessions and grants. The next call of every client \
+            of theirs goes with the new address and groups, and without the scopes that needed a group they have lost; what \
+            was under way with such a group is cut. A grant for a resource that admits none of their groups any more is \
+            revoked.",
+        after_long_help = "Examples:\n  grantd user set alice --group owner --group staff\n  \
+            grantd user set alice --no-groups\n  grantd user set alice --email alice@example.com"
+    )]
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+    Set {
+        /// Who
+        name: String,
+        /// Passed to the MCP server as X-Forwarded-Email
+        #[arg(long, group = "what", conflicts_with = "no_email")]
+        email: Option<String>,
+        /// No address is known
+        #[arg(long, group = "what")]
+        no_email: bool,
+        /// A group they are in from now on, instead of those they are in; may be repeated
+        #[arg(long = "group", value_name = "GROUP", group = "what", conflicts_with = "no_groups")]
+        groups: Vec<String>,
+        /// In no group
+        #[arg(long, group = "what")]
+        no_groups: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -398,10 +427,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_about_somebody_is_said_once() {
+        let parse = |more: &[&str]| Cli::try_parse_from([&["grantd", "user", "set", "alice"], more].concat());
+        for args in
+            [&[][..], &["--email", "a@example.com", "--no-email"], &["--group", "a", "--no-groups"], &["--groups", "a"]]
+        {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
+        for args in
+            [&["--no-email", "--group", "a", "--group", "b"][..], &["--email", "a@example.com"], &["--no-groups"]]
+        {
+            assert!(parse(args).is_ok(), "{args:?}");
+        }
+    }
+
+    #[test]
     fn no_password_fits_on_the_command_line() {
         for args in [
             &["grantd", "user", "add", "alice", "--password", "x"][..],
             &["grantd", "user", "passwd", "alice", "secret"],
+            &["grantd", "user", "set", "alice", "--password", "x"],
             &["grantd", "demo", "--upstream", "http://a/"],
         ] {
             assert!(Cli::try_parse_from(args).is_err(), "{args:?}");

@@ -69,6 +69,7 @@ pub(crate) fn encode(announcement: &Announcement) -> String {
         Announcement::RevokedSubject(id) => ("revoked-subject", id),
         Announcement::RevokedClient(id) => ("revoked-client", id),
         Announcement::SupersededGrant(id) => ("superseded-grant", id),
+        Announcement::ChangedGrant(id) => ("changed-grant", id),
     };
     format!("{kind} {id}")
 }
@@ -81,6 +82,7 @@ fn decode(payload: &str) -> Option<Announcement> {
         "revoked-subject" => Some(Announcement::RevokedSubject(id)),
         "revoked-client" => Some(Announcement::RevokedClient(id)),
         "superseded-grant" => Some(Announcement::SupersededGrant(id)),
+        "changed-grant" => Some(Announcement::ChangedGrant(id)),
         _ => None,
     }
 }

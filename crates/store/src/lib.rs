@@ -131,6 +131,8 @@ pub enum Announcement {
     RevokedClient(String),
     /// The grant's access tokens changed.
     SupersededGrant(String),
+    /// The person of the grant has less than before.
+    ChangedGrant(String),
 }
 
 /// One page of an index.

@@ -16,8 +16,7 @@ use std::{
 
 use futures::future::{Either, Ready, ready};
 use grantd_oauth_types::Digest;
-use grantd_proto::{Caller, Role, error};
-use tonic::Code;
+use grantd_proto::{Caller, Role, error::Word};
 
 /// The configured keys. Only digests are kept.
 #[derive(Debug, Clone, Default)]
@@ -106,9 +105,7 @@ where
             None => {
                 let reason = if key.is_some() { "unknown service key" } else { "no service key" };
                 tracing::warn!(event = "caller.refused", reason, "a gRPC call without valid credentials");
-                let status = error::status(
-                    Code::Unauthenticated,
-                    "unauthenticated",
+                let status = Word::Unauthenticated.status(
                     "send a service key as authorization: Bearer <key>, or connect with a certificate that is configured",
                 );
                 Either::Right(ready(Ok(status.into_http())))

@@ -2,14 +2,14 @@
 
 use grantd_core::{Change, Event, Record, RecordKey, records::Client, register};
 use grantd_oauth_types::{ClientId, OAuthError, OAuthErrorCode};
-use grantd_proto::{error, v1};
+use grantd_proto::{error::Word, v1};
 use grantd_store::Index;
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::{field::Empty, instrument};
 
 use crate::{
     Service, convert, errors,
-    events::{self, About},
+    events::{self, About, Step},
     grants::Whose,
     limits,
     recommit::TakenBack,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 fn unknown_client() -> Status {
-    errors::not_found("invalid_client", register::UNKNOWN_CLIENT)
+    Word::UnknownClient.status(register::UNKNOWN_CLIENT)
 }
 
 fn client_key(id: &str, registration_access_token: &str) -> Result<RecordKey, Status> {
@@ -56,11 +56,7 @@ impl Service {
         // Bursts from the shared addresses of hosted clients are normal. A caller that says no address is not limited.
         if !sent.remote_address.is_empty() && !self.0.registrations.admits(&limits::network(&sent.remote_address)) {
             tracing::warn!(target: "grantd::security", event = "client.registration_refused", remote_address = sent.remote_address);
-            return Err(error::status(
-                Code::ResourceExhausted,
-                "slow_down",
-                "too many registrations from this address; try again in a minute",
-            ));
+            return Err(Word::SlowDown.status("too many registrations from this address; try again in a minute"));
         }
         let key = RecordKey::Client(id.clone());
         let (now, client, secret) = self
@@ -103,7 +99,11 @@ impl Service {
         Ok(convert::client(&client, loaded.now))
     }
 
-    pub(crate) async fn do_update_client(&self, sent: v1::UpdateClientRequest) -> Result<v1::Client, Status> {
+    pub(crate) async fn do_update_client(
+        &self,
+        sent: v1::UpdateClientRequest,
+        caller: &str,
+    ) -> Result<v1::Client, Status> {
         let draw = draw(&sent.request_id)?;
         let key = client_key(&sent.client_id, &sent.registration_access_token)?;
         // First who asks: a stranger learns nothing of what may be registered for whom.
@@ -112,41 +112,45 @@ impl Service {
         let metadata =
             register::read_metadata(self.policy(), convert::registration(sent.metadata.clone().unwrap_or_default()))
                 .map_err(|error| errors::oauth(&error))?;
-        self.transact(&draw, "update client", || async {
-            let loaded = self.load(vec![key.clone()]).await?;
-            let client = loaded.record::<Client>(&key)?;
-            check_registration(client.as_ref(), &sent.registration_access_token)?;
-            let client = client.ok_or_else(unknown_client)?;
-            if !sent.client_secret.is_empty() {
-                let secret = register::Credentials::Secret(&sent.client_secret);
-                register::authenticate(Some(&client), secret).map_err(|error| errors::oauth(&error))?;
-            }
-            let is_public = |client: &Client| client.secret.is_none();
-            let wants_public = metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
-            if is_public(&client) != wants_public {
-                return Err(errors::invalid_request(
-                    "a client cannot change between public and confidential; register a new one",
-                ));
-            }
-            let updated = Client { metadata: metadata.clone(), ..client };
-            let answer = convert::client(&updated, loaded.now);
-            let change = Change {
-                unchanged: vec![key.clone()],
-                puts: vec![(key.clone(), Record::Client(updated))],
-                ..Change::default()
-            };
-            Ok((loaded, change, answer))
-        })
-        .await
+        let (answer, id) = self
+            .transact(&draw, "update client", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                let client = loaded.record::<Client>(&key)?;
+                check_registration(client.as_ref(), &sent.registration_access_token)?;
+                let client = client.ok_or_else(unknown_client)?;
+                if !sent.client_secret.is_empty() {
+                    let secret = register::Credentials::Secret(&sent.client_secret);
+                    register::authenticate(Some(&client), secret).map_err(|error| errors::oauth(&error))?;
+                }
+                let is_public = |client: &Client| client.secret.is_none();
+                let wants_public =
+                    metadata.token_endpoint_auth_method == grantd_oauth_types::TokenEndpointAuthMethod::None;
+                if is_public(&client) != wants_public {
+                    return Err(errors::invalid_request(
+                        "a client cannot change between public and confidential; register a new one",
+                    ));
+                }
+                let updated = Client { metadata: metadata.clone(), ..client };
+                let answer = (convert::client(&updated, loaded.now), updated.id.clone());
+                let change = Change {
+                    unchanged: vec![key.clone()],
+                    puts: vec![(key.clone(), Record::Client(updated))],
+                    ..Change::default()
+                };
+                Ok((loaded, change, answer))
+            })
+            .await?;
+        events::client(Step::ClientUpdated, &id, !sent.registration_access_token.is_empty(), caller);
+        Ok(answer)
     }
 
     /// Runs to its end even if the caller hangs up.
-    pub(crate) async fn do_delete_client(&self, sent: v1::DeleteClientRequest) -> Result<(), Status> {
+    pub(crate) async fn do_delete_client(&self, sent: v1::DeleteClientRequest, caller: String) -> Result<(), Status> {
         let service = self.clone();
-        to_its_end(async move { service.delete_client(&sent).await }).await
+        to_its_end(async move { service.delete_client(&sent, &caller).await }).await
     }
 
-    pub(crate) async fn delete_client(&self, sent: &v1::DeleteClientRequest) -> Result<(), Status> {
+    pub(crate) async fn delete_client(&self, sent: &v1::DeleteClientRequest, caller: &str) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let Some(id) = ClientId::parse(&sent.client_id) else {
             return check_registration(None, &sent.registration_access_token);
@@ -169,6 +173,10 @@ impl Service {
                 Ok((loaded, Change { unchanged: vec![key.clone()], puts, ..Change::default() }, Some(epoch)))
             })
             .await?;
+        if epoch.is_some() {
+            // From here on it gets nothing; should the rest fail, the call is sent again.
+            events::client(Step::ClientRemoved, &id, !sent.registration_access_token.is_empty(), caller);
+        }
         self.revoke_all(Whose::Client(&id), &draw).await?;
         if let Some(epoch) = epoch {
             self.transact(&draw, "delete client", || async {

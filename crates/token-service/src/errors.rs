@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use grantd_core::{approve::Refusal, authorize::Fault};
 use grantd_oauth_types::{OAuthError, OAuthErrorCode};
-use grantd_proto::error;
+use grantd_proto::error::{self, Word};
 use grantd_store::StoreError;
 use tonic::{Code, Status};
 
@@ -60,16 +60,11 @@ pub(crate) fn fault(fault: &Fault) -> Status {
 /// A refused ticket.
 pub(crate) fn refusal(refusal: Refusal) -> Status {
     match refusal {
-        Refusal::TicketExpired => error::status(
-            Code::FailedPrecondition,
-            "ticket_expired",
-            "This page is too old or was used already. Start again from the app.",
-        ),
-        Refusal::LoginRequired => error::status(
-            Code::FailedPrecondition,
-            "login_required",
-            "You are not signed in as the person this page was made for. Start again from the app.",
-        ),
+        Refusal::TicketExpired => {
+            Word::TicketExpired.status("This page is too old or was used already. Start again from the app.")
+        }
+        Refusal::LoginRequired => Word::OtherSession
+            .status("You are not signed in as the person this page was made for. Start again from the app."),
     }
 }
 
@@ -110,7 +105,45 @@ pub(crate) fn defect(what: &str) -> Status {
     internal()
 }
 
-/// Nothing of that name.
-pub(crate) fn not_found(reason: &str, message: &str) -> Status {
-    error::status(Code::NotFound, reason, message)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const CONTRACT: &str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto/grantd/v1/token_service.proto"));
+
+    /// The name of a code in every language's documentation: `NOT_FOUND`.
+    fn constant(code: Code) -> String {
+        let mut name = String::new();
+        for c in format!("{code:?}").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+        }
+        name
+    }
+
+    #[test]
+    fn the_contract_lists_exactly_the_reasons_that_exist() {
+        let words = Word::ALL.iter().map(|word| (word.as_str().to_owned(), constant(word.code())));
+        let codes = OAuthErrorCode::ALL.iter().map(|of| (of.as_str().to_owned(), constant(code(*of))));
+        let sent: BTreeSet<_> = words.chain(codes).collect();
+        let table = CONTRACT.lines().skip_while(|line| !line.starts_with("//   reason "));
+        let mut listed = BTreeSet::new();
+        for row in table.skip(1).take_while(|line| line.starts_with("//   ")) {
+            let mut cells = row.trim_start_matches('/').split_whitespace();
+            // A row that goes on has a text alone.
+            if row.starts_with("//    ") {
+                continue;
+            }
+            let (Some(reason), Some(code), Some(_)) = (cells.next(), cells.next(), cells.next()) else {
+                panic!("a row without what to do: {row}");
+            };
+            assert!(listed.insert((reason.to_owned(), code.to_owned())), "twice: {row}");
+        }
+        assert_eq!(listed, sent);
+    }
 }

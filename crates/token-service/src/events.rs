@@ -57,3 +57,64 @@ pub(crate) fn sign_in(name: &'static str, username: &str, subject: &str, remote_
     count(name);
     tracing::info!(target: "grantd::security", event = name, username, subject, remote_address);
 }
+
+/// The caller of what nobody asked for: the first user, and what is done again after a failover.
+pub(crate) const OURSELVES: &str = "grantd";
+
+/// What somebody who may does to people and clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A person was added.
+    UserCreated,
+    /// A person's address or groups were changed.
+    UserUpdated,
+    /// A person has another password.
+    PasswordChanged,
+    /// A person was removed.
+    UserRemoved,
+    /// A client's metadata was replaced.
+    ClientUpdated,
+    /// A client was removed.
+    ClientRemoved,
+}
+
+impl Step {
+    /// The name in the log.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::UserCreated => "user.created",
+            Self::UserUpdated => "user.updated",
+            Self::PasswordChanged => "user.password_changed",
+            Self::UserRemoved => "user.removed",
+            Self::ClientUpdated => "client.updated",
+            Self::ClientRemoved => "client.removed",
+        }
+    }
+}
+
+/// Whom it was done to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Person<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) subject: &'a str,
+    /// The names of what was changed, never what it was or is; empty where the event's name says all.
+    pub(crate) fields: &'a [&'static str],
+    /// Who asked: the name of the service key or certificate, `operator` for the admin socket, [`OURSELVES`].
+    pub(crate) caller: &'a str,
+}
+
+/// Logs what somebody who may did about a person. A call that is sent again is logged again: once too often is better than not
+/// at all, when the first time the outcome was not known.
+pub(crate) fn person(step: Step, about: Person<'_>) {
+    let Person { username, subject, fields, caller } = about;
+    let name = step.name();
+    count(name);
+    tracing::info!(target: "grantd::security", event = name, username, subject, fields = fields.join(","), caller);
+}
+
+/// Logs what somebody who may did about a client; `by_client` says that the client itself did, through that caller.
+pub(crate) fn client(step: Step, client_id: &ClientId, by_client: bool, caller: &str) {
+    let name = step.name();
+    count(name);
+    tracing::info!(target: "grantd::security", event = name, client_id = client_id.as_str(), by_client, caller);
+}

@@ -2,7 +2,7 @@
 
 use grantd_core::{Draw, Event, RecordKey, Timestamp, records::Grant, revoke};
 use grantd_oauth_types::{ClientId, GrantId};
-use grantd_proto::v1;
+use grantd_proto::{error::Word, v1};
 use grantd_store::{Index, IndexPage};
 use tonic::Status;
 
@@ -29,7 +29,7 @@ impl Whose<'_> {
 }
 
 fn unknown_grant() -> Status {
-    errors::not_found("unknown_grant", "there is no such grant")
+    Word::UnknownGrant.status("there is no such grant")
 }
 
 impl Service {

@@ -1,4 +1,4 @@
-//! Sign-in sessions and local users.
+//! Sign-in sessions and local users. How a person's address and groups change is in `profile`.
 
 use grantd_core::{
     Change, Draw, RecordKey,
@@ -7,23 +7,24 @@ use grantd_core::{
     users,
 };
 use grantd_oauth_types::SessionSecret;
-use grantd_proto::{error, v1};
+use grantd_proto::{error::Word, v1};
 use grantd_store::Index;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::{
-    Service, convert, errors, events,
+    Service, convert, errors,
+    events::{self, OURSELVES, Step},
     grants::Whose,
     recommit::TakenBack,
     transaction::{draw, to_its_end},
 };
 
 fn wrong() -> Status {
-    error::status(Code::Unauthenticated, "invalid_credentials", "User name or password is wrong.")
+    Word::InvalidCredentials.status("User name or password is wrong.")
 }
 
-fn unknown_user() -> Status {
-    errors::not_found("unknown_user", "there is no such user")
+pub(crate) fn unknown_user() -> Status {
+    Word::UnknownUser.status("there is no such user")
 }
 
 impl Service {
@@ -92,7 +93,7 @@ impl Service {
     }
 
     pub(crate) async fn do_get_session(&self, sent: &v1::GetSessionRequest) -> Result<v1::GetSessionResponse, Status> {
-        let required = || error::status(Code::Unauthenticated, "login_required", "Sign in first.");
+        let required = || Word::LoginRequired.status("Sign in first.");
         let secret = SessionSecret::parse(&sent.session_secret).ok_or_else(required)?;
         let key = RecordKey::Session(secret.digest());
         let mut loaded = self.load(vec![key.clone()]).await?;
@@ -113,43 +114,49 @@ impl Service {
         .await
     }
 
-    pub(crate) async fn do_create_user(&self, sent: v1::CreateUserRequest) -> Result<v1::User, Status> {
+    pub(crate) async fn do_create_user(&self, sent: v1::CreateUserRequest, caller: &str) -> Result<v1::User, Status> {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         users::check_password(&sent.password).map_err(errors::invalid_request)?;
+        users::check_email(&sent.email).map_err(errors::invalid_request)?;
+        users::check_groups(&sent.groups).map_err(errors::invalid_request)?;
         let hash = self.0.passwords.hash(sent.password).await?;
         let key = RecordKey::User(username.clone());
         let commit = draw.commit_id("create user");
         self.index(&Index::users(), &username, None).await?;
-        self.transact(&draw, "create user", || async {
-            let loaded = self.load(vec![key.clone()]).await?;
-            if let Some(there) = loaded.record::<User>(&key)? {
-                return if loaded.written_by(&key, commit) {
-                    Ok((loaded, Change::default(), convert::user(&there)))
-                } else {
-                    Err(error::status(Code::AlreadyExists, "user_exists", "there is a user of that name already"))
-                };
-            }
-            let (user, change) = users::create(
-                username.clone(),
-                sent.email.clone(),
-                sent.groups.clone(),
-                hash.clone(),
-                loaded.now,
-                &draw,
-            );
-            Ok((loaded, change, convert::user(&user)))
-        })
-        .await
+        let user = self
+            .transact(&draw, "create user", || async {
+                let loaded = self.load(vec![key.clone()]).await?;
+                if let Some(there) = loaded.record::<User>(&key)? {
+                    return if loaded.written_by(&key, commit) {
+                        Ok((loaded, Change::default(), convert::user(&there)))
+                    } else {
+                        Err(Word::UserExists.status("there is a user of that name already"))
+                    };
+                }
+                let (user, change) = users::create(
+                    username.clone(),
+                    sent.email.clone(),
+                    sent.groups.clone(),
+                    hash.clone(),
+                    loaded.now,
+                    &draw,
+                );
+                Ok((loaded, change, convert::user(&user)))
+            })
+            .await?;
+        let about = events::Person { username: &user.username, subject: &user.subject, fields: &[], caller };
+        events::person(Step::UserCreated, about);
+        Ok(user)
     }
 
     /// Runs to its end even if the caller hangs up.
-    pub(crate) async fn do_set_password(&self, sent: v1::SetPasswordRequest) -> Result<(), Status> {
+    pub(crate) async fn do_set_password(&self, sent: v1::SetPasswordRequest, caller: String) -> Result<(), Status> {
         let service = self.clone();
-        to_its_end(async move { service.set_password(sent).await }).await
+        to_its_end(async move { service.set_password(sent, &caller).await }).await
     }
 
-    async fn set_password(&self, sent: v1::SetPasswordRequest) -> Result<(), Status> {
+    async fn set_password(&self, sent: v1::SetPasswordRequest, caller: &str) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         users::check_password(&sent.password).map_err(errors::invalid_request)?;
@@ -167,6 +174,8 @@ impl Service {
                 Ok((loaded, change, user))
             })
             .await?;
+        let about = events::Person { username: &changed.username, subject: &changed.subject, fields: &[], caller };
+        events::person(Step::PasswordChanged, about);
         self.0.recent.note(&[TakenBack::Password {
             username: changed.username,
             subject: changed.subject.clone(),
@@ -199,7 +208,11 @@ impl Service {
                 Ok((loaded, change, true))
             })
             .await?;
-        if undone { self.revoke_all(Whose::Subject(subject), &draw).await } else { Ok(()) }
+        if !undone {
+            return Ok(());
+        }
+        events::person(Step::PasswordChanged, events::Person { username, subject, fields: &[], caller: OURSELVES });
+        self.revoke_all(Whose::Subject(subject), &draw).await
     }
 
     pub(crate) async fn do_list_users(&self, sent: &v1::ListUsersRequest) -> Result<v1::ListUsersResponse, Status> {
@@ -214,12 +227,12 @@ impl Service {
     }
 
     /// Runs to its end even if the caller hangs up.
-    pub(crate) async fn do_delete_user(&self, sent: v1::DeleteUserRequest) -> Result<(), Status> {
+    pub(crate) async fn do_delete_user(&self, sent: v1::DeleteUserRequest, caller: String) -> Result<(), Status> {
         let service = self.clone();
-        to_its_end(async move { service.delete_user(&sent).await }).await
+        to_its_end(async move { service.delete_user(&sent, &caller).await }).await
     }
 
-    pub(crate) async fn delete_user(&self, sent: &v1::DeleteUserRequest) -> Result<(), Status> {
+    pub(crate) async fn delete_user(&self, sent: &v1::DeleteUserRequest, caller: &str) -> Result<(), Status> {
         let draw = draw(&sent.request_id)?;
         let username = users::username(&sent.username).map_err(errors::invalid_request)?;
         let key = RecordKey::User(username.clone());
@@ -235,6 +248,9 @@ impl Service {
                 Ok((loaded, change, user.subject))
             })
             .await?;
+        // From here on nobody gets in; should the rest fail, the call is sent again.
+        let about = events::Person { username: &username, subject: &subject, fields: &[], caller };
+        events::person(Step::UserRemoved, about);
         self.revoke_all(Whose::Subject(&subject), &draw).await?;
         self.transact(&draw, "delete user", || async {
             let loaded = self.load(vec![key.clone()]).await?;

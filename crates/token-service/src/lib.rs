@@ -43,6 +43,7 @@ mod identity;
 mod limits;
 mod owner;
 mod passwords;
+mod profile;
 mod recommit;
 mod roles;
 mod service;

@@ -4,7 +4,7 @@ use grantd_core::users::OWNER_GROUP;
 use grantd_proto::v1;
 use tonic::Status;
 
-use crate::{Service, tokens::own_request_id};
+use crate::{Service, events::OURSELVES, tokens::own_request_id};
 
 /// The name of the first user.
 pub const OWNER: &str = "owner";
@@ -27,13 +27,16 @@ impl Service {
         }
         let request_id = own_request_id()?;
         let created = self
-            .do_create_user(v1::CreateUserRequest {
-                request_id,
-                username: OWNER.to_owned(),
-                password,
-                email: String::new(),
-                groups: vec![OWNER_GROUP.to_owned()],
-            })
+            .do_create_user(
+                v1::CreateUserRequest {
+                    request_id,
+                    username: OWNER.to_owned(),
+                    password,
+                    email: String::new(),
+                    groups: vec![OWNER_GROUP.to_owned()],
+                },
+                OURSELVES,
+            )
             .await;
         match created {
             Ok(_) => Ok(OwnerOutcome::Created),

@@ -12,9 +12,9 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use grantd_proto::error;
+use grantd_proto::error::Word;
 use tokio::sync::Semaphore;
-use tonic::{Code, Status};
+use tonic::Status;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -55,7 +55,7 @@ impl Passwords {
         if self.per_address.admits(&network) && self.per_account.admits(&(username.to_owned(), network)) {
             return Ok(());
         }
-        Err(error::status(Code::ResourceExhausted, "slow_down", "Too many attempts. Wait a minute and try again."))
+        Err(Word::SlowDown.status("Too many attempts. Wait a minute and try again."))
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {

@@ -1,7 +1,7 @@
 //! What was taken back stays taken back when a store fails over.
 //!
 //! A replica that is promoted may lack the last commits of its primary, and with them what was acknowledged: revocations,
-//! the removal of clients and people, new passwords. Everything else that is lost so is mended when its owner comes back
+//! the removal of clients and people, new passwords, and what a person's groups are. Everything else that is lost so is mended when its owner comes back
 //! (see `grantd_core::ratchet`); these have no owner who would.
 //!
 //! 1. Each of them that this process commits is remembered for a minute, longer than an asynchronous replica lags.
@@ -29,7 +29,7 @@ use grantd_proto::v1;
 use opentelemetry::{global, metrics::Counter};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Service, tokens::own_request_id};
+use crate::{Service, events::OURSELVES, tokens::own_request_id};
 
 static GAPS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("grantd")
@@ -68,6 +68,8 @@ pub(crate) enum TakenBack {
         /// Who it was: the name may have a new owner since.
         subject: String,
     },
+    /// What a person's address and groups were before.
+    Profile(Profile),
     /// All passwords of a person before this one.
     Password {
         /// The key of the record.
@@ -79,6 +81,21 @@ pub(crate) enum TakenBack {
         /// What the record had afterwards.
         password_hash: String,
     },
+}
+
+/// A person's address and groups, as they were committed last.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Profile {
+    /// The key of the record.
+    pub(crate) username: String,
+    /// Who it is.
+    pub(crate) subject: String,
+    /// What the record had afterwards.
+    pub(crate) revision: u64,
+    /// What the record had afterwards.
+    pub(crate) email: String,
+    /// What the record had afterwards.
+    pub(crate) groups: Vec<String>,
 }
 
 /// What was taken back in the last minute.
@@ -131,7 +148,7 @@ impl Recent {
 pub(crate) fn revoked(change: &Change) -> Vec<TakenBack> {
     let id = |announce: &Announce| match announce {
         Announce::Revoked(id) => Some(TakenBack::Grant(*id)),
-        Announce::Superseded(_) => None,
+        Announce::Superseded(_) | Announce::Changed(_) => None,
     };
     change.announce.iter().filter_map(id).collect()
 }
@@ -200,7 +217,8 @@ impl Service {
                     return Ok(());
                 }
                 let client_id = id.as_str().to_owned();
-                self.delete_client(&v1::DeleteClientRequest { request_id, client_id, ..Default::default() }).await
+                let again = v1::DeleteClientRequest { request_id, client_id, ..Default::default() };
+                self.delete_client(&again, OURSELVES).await
             }
             TakenBack::Person { username, subject } => {
                 let key = RecordKey::User(username.clone());
@@ -208,8 +226,10 @@ impl Service {
                 if user.is_none_or(|user| user.subject != *subject) {
                     return Ok(());
                 }
-                self.delete_user(&v1::DeleteUserRequest { request_id, username: username.clone() }).await
+                let again = v1::DeleteUserRequest { request_id, username: username.clone() };
+                self.delete_user(&again, OURSELVES).await
             }
+            TakenBack::Profile(user) => self.restore_profile(&request_id, user).await,
             TakenBack::Password { username, subject, epoch, password_hash } => {
                 self.restore_password(&request_id, username, subject, *epoch, password_hash).await
             }

@@ -6,7 +6,11 @@ use grantd_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{Service, roles::require, watch::Watch};
+use crate::{
+    Service,
+    roles::{require, require_by},
+    watch::Watch,
+};
 
 /// Whoever runs grantd; or the client itself, which proves that it may by its registration access token.
 fn who_manages(registration_access_token: &str) -> Role {
@@ -28,7 +32,8 @@ impl TokenService for Service {
 
     async fn update_client(&self, request: Request<v1::UpdateClientRequest>) -> Result<Response<v1::Client>, Status> {
         let role = who_manages(&request.get_ref().registration_access_token);
-        self.do_update_client(require(request, role)?).await.map(Response::new)
+        let (message, caller) = require_by(request, role)?;
+        self.do_update_client(message, &caller).await.map(Response::new)
     }
 
     async fn delete_client(
@@ -36,7 +41,8 @@ impl TokenService for Service {
         request: Request<v1::DeleteClientRequest>,
     ) -> Result<Response<v1::DeleteClientResponse>, Status> {
         let role = who_manages(&request.get_ref().registration_access_token);
-        self.do_delete_client(require(request, role)?).await.map(|()| Response::new(v1::DeleteClientResponse {}))
+        let (message, caller) = require_by(request, role)?;
+        self.do_delete_client(message, caller).await.map(|()| Response::new(v1::DeleteClientResponse {}))
     }
 
     async fn list_clients(
@@ -149,14 +155,21 @@ impl IdentityService for Service {
     }
 
     async fn create_user(&self, request: Request<v1::CreateUserRequest>) -> Result<Response<v1::User>, Status> {
-        self.do_create_user(require(request, Role::Admin)?).await.map(Response::new)
+        let (message, caller) = require_by(request, Role::Admin)?;
+        self.do_create_user(message, &caller).await.map(Response::new)
+    }
+
+    async fn update_user(&self, request: Request<v1::UpdateUserRequest>) -> Result<Response<v1::User>, Status> {
+        let (message, caller) = require_by(request, Role::Admin)?;
+        self.do_update_user(message, caller).await.map(Response::new)
     }
 
     async fn set_password(
         &self,
         request: Request<v1::SetPasswordRequest>,
     ) -> Result<Response<v1::SetPasswordResponse>, Status> {
-        self.do_set_password(require(request, Role::Admin)?).await.map(|()| Response::new(v1::SetPasswordResponse {}))
+        let (message, caller) = require_by(request, Role::Admin)?;
+        self.do_set_password(message, caller).await.map(|()| Response::new(v1::SetPasswordResponse {}))
     }
 
     async fn list_users(
@@ -170,6 +183,7 @@ impl IdentityService for Service {
         &self,
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<v1::DeleteUserResponse>, Status> {
-        self.do_delete_user(require(request, Role::Admin)?).await.map(|()| Response::new(v1::DeleteUserResponse {}))
+        let (message, caller) = require_by(request, Role::Admin)?;
+        self.do_delete_user(message, caller).await.map(|()| Response::new(v1::DeleteUserResponse {}))
     }
 }

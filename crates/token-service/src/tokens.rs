@@ -4,10 +4,10 @@ use grantd_core::{
     Change, Draw, Event, RecordKey,
     exchange::{self, CodeGrant, Outcome, Tokens},
     records::{Client, CodeRecord, Grant, User},
-    refresh, register, verify,
+    refresh, register,
 };
 use grantd_oauth_types::{
-    AccessToken, AuthorizationCode, ClientId, CodeVerifier, GrantId, OAuthError, OAuthErrorCode, RefreshToken, ScopeSet,
+    AccessToken, AuthorizationCode, ClientId, CodeVerifier, GrantId, OAuthError, OAuthErrorCode, RefreshToken,
 };
 use grantd_proto::v1::{self, issue_token_request::Grant as Sent};
 use tonic::Status;
@@ -18,6 +18,7 @@ use crate::{
     assertions::Shown,
     convert, errors,
     events::{self, About},
+    profile::Settled,
     trace,
     transaction::{Loaded, draw, to_its_end},
 };
@@ -156,36 +157,11 @@ impl Service {
                 Ok(decided(loaded, outcome, id, client, person))
             })
             .await?;
-        if decided.answer.is_ok() && self.is_orphaned(id).await? {
+        if decided.answer.is_ok() && self.settle(id, draw).await? == Settled::Orphaned {
             self.revoke_one(id, draw).await?;
             return Err(invalid_grant());
         }
         Ok(decided)
-    }
-
-    /// Whether client or person ended while a grant of theirs was being written. They have other slots, so no commit can
-    /// rest on them: who removed them before the grant was there did not find it, and who did so after it will.
-    async fn is_orphaned(&self, id: GrantId) -> Result<bool, Status> {
-        let key = RecordKey::Grant(id);
-        let mut loaded = self.load(vec![key.clone()]).await?;
-        let Some(grant) = loaded.record::<Grant>(&key)?.filter(|grant| grant.live().is_some()) else {
-            return Ok(false);
-        };
-        let keys = [RecordKey::Client(grant.client_id.clone()), RecordKey::User(grant.username.clone())];
-        self.load_more(&mut loaded, keys.to_vec()).await?;
-        let [client, user] = &keys;
-        let (client, user) = (loaded.record(client)?, loaded.record(user)?);
-        let needs = ScopeSet::default();
-        let stands = verify::grant(
-            self.policy(),
-            Some(&grant),
-            client.as_ref(),
-            user.as_ref(),
-            &grant.resource,
-            &needs,
-            loaded.now,
-        );
-        Ok(stands.is_err())
     }
 
     async fn refresh_token(

@@ -19,7 +19,7 @@ use crate::{Service, errors, recommit};
 const ATTEMPTS: u32 = 8;
 
 /// Records as they were loaded, and when.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Loaded {
     /// The store's time.
     pub(crate) now: Timestamp,

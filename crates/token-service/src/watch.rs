@@ -2,8 +2,8 @@
 //!
 //! 1. The stream opens with a heartbeat, so that a watcher knows from when on nothing is missed.
 //! 2. Every announcement of the store follows.
-//! 3. Between them a heartbeat comes every few seconds, after a round trip to the store: silence means that something
-//!    is broken.
+//! 3. Between them a heartbeat comes every [`HEARTBEAT`], after a round trip to the store: silence means that something
+//!    is broken. The contract tells callers the number.
 //!
 //! A gap in the store's announcements ends the stream: the watcher comes back and trusts the age of its answers until then.
 
@@ -33,6 +33,7 @@ impl Service {
             Ok(Announcement::RevokedSubject(id)) => Ok(event(Event::RevokedSubject(id))),
             Ok(Announcement::RevokedClient(id)) => Ok(event(Event::RevokedClient(id))),
             Ok(Announcement::SupersededGrant(id)) => Ok(event(Event::SupersededGrant(id))),
+            Ok(Announcement::ChangedGrant(id)) => Ok(event(Event::ChangedGrant(id))),
             Err(error) => Err(errors::store(&error)),
         });
         let service = self.clone();
@@ -54,5 +55,18 @@ impl Service {
         });
         let closing = self.0.closing.clone();
         Ok(Box::pin(until_error.take_until(async move { closing.cancelled().await })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_tells_how_often_a_heartbeat_comes() {
+        let contract = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto/grantd/v1/token_service.proto"));
+        let every = HEARTBEAT.as_secs();
+        assert!(contract.contains(&format!("A heartbeat comes every {every} seconds.")));
+        assert!(contract.contains(&format!("sent at once and then every {every} seconds.")));
     }
 }

@@ -5,6 +5,7 @@
 mod authorization;
 mod exchange;
 mod fixture;
+mod following;
 mod people;
 mod refresh;
 mod registration;

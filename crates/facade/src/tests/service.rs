@@ -93,6 +93,7 @@ impl IdentityService for Fake {
     absent! {
         get_session(GetSessionRequest) -> GetSessionResponse;
         create_user(CreateUserRequest) -> User;
+        update_user(UpdateUserRequest) -> User;
         set_password(SetPasswordRequest) -> SetPasswordResponse;
         list_users(ListUsersRequest) -> ListUsersResponse;
         delete_user(DeleteUserRequest) -> DeleteUserResponse;

@@ -116,8 +116,9 @@ impl Script {
         self.0.events.lock().unwrap().receiver_count() > 0
     }
 
-    pub(crate) fn announce(&self, event: Event) {
-        self.0.events.lock().unwrap().send(RevocationEvent { event: Some(event) }).unwrap();
+    /// Announces; none is what a gate makes of a kind that it does not know.
+    pub(crate) fn announce(&self, event: impl Into<Option<Event>>) {
+        self.0.events.lock().unwrap().send(RevocationEvent { event: event.into() }).unwrap();
     }
 
     /// Ends the stream of announcements.

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use grantd_proto::v1::{BackupRequest, BackupResponse, operator_service_server::OperatorService};
+use grantd_oauth_types::OAuthErrorCode;
+use grantd_proto::{
+    error::{self, Word},
+    v1::{BackupRequest, BackupResponse, operator_service_server::OperatorService},
+};
 use grantd_store_embedded::{BackupError, EmbeddedStore};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// Served on the admin socket, and nowhere else.
 #[derive(Debug, Clone)]
@@ -19,18 +23,20 @@ impl OperatorService for Operator {
         let store = self
             .embedded
             .clone()
-            .ok_or_else(|| Status::failed_precondition("state is kept in Redis; back that up with its own tools"))?;
+            .ok_or_else(|| Word::NotEmbedded.status("state is kept in Redis; back that up with its own tools"))?;
         let path = PathBuf::from(request.into_inner().path);
         if !path.is_absolute() {
-            return Err(Status::invalid_argument("name the file by an absolute path"));
+            let invalid = OAuthErrorCode::InvalidRequest.as_str();
+            return Err(error::status(Code::InvalidArgument, invalid, "name the file by an absolute path"));
         }
         // It reads and writes the whole store.
+        let failed = |why: &str| error::status(Code::Internal, OAuthErrorCode::ServerError.as_str(), why);
         let done = tokio::task::spawn_blocking(move || store.backup(&path)).await;
         match done {
             Ok(Ok(backup)) => Ok(Response::new(BackupResponse { records: backup.records })),
-            Ok(Err(error @ BackupError::Exists(_))) => Err(Status::already_exists(error.to_string())),
-            Ok(Err(error)) => Err(Status::internal(error.to_string())),
-            Err(_) => Err(Status::internal("the backup ended early; the log says why")),
+            Ok(Err(error @ BackupError::Exists(_))) => Err(Word::FileExists.status(error.to_string())),
+            Ok(Err(error)) => Err(failed(&error.to_string())),
+            Err(_) => Err(failed("the backup ended early; the log says why")),
         }
     }
 }

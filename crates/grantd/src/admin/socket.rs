@@ -85,7 +85,7 @@ pub(crate) async fn serve(socket: AdminSocket, routes: Routes, operator: Operato
         }
     };
     let as_admin = tower::util::MapRequestLayer::new(|mut request: http::Request<tonic::body::Body>| {
-        request.extensions_mut().insert(Caller { name: "admin-socket".to_owned(), role: Role::Admin });
+        request.extensions_mut().insert(Caller { name: "operator".to_owned(), role: Role::Admin });
         request
     });
     let server = Server::builder()

@@ -30,6 +30,20 @@ pub(crate) async fn run(command: User) -> Result<(), Error> {
                 );
             }
         }
+        User::Set { name, email, no_email, groups, no_groups, target } => {
+            let mut admin = Admin::connect(&target.load()?, Store::MustExist).await?;
+            let request = v1::UpdateUserRequest {
+                request_id: request_id()?,
+                username: name.clone(),
+                email: if no_email { Some(String::new()) } else { email },
+                groups: (no_groups || !groups.is_empty()).then_some(v1::GroupList { names: groups }),
+            };
+            let user =
+                admin.identity.update_user(request).await.map_err(told(format!("cannot change {name}")))?.into_inner();
+            let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+            let (email, groups) = (or_none(user.email), or_none(user.groups.join(", ")));
+            terminal::say(&format!("Changed {}: e-mail {email}, groups {groups}.", user.username));
+        }
         User::Passwd { name, password_stdin, target } => {
             let config = target.load()?;
             let mut admin = Admin::connect(&config, Store::MustExist).await?;

@@ -20,6 +20,7 @@ pub async fn a_watcher_hears_what_was_committed(harness: &impl Harness) -> Verdi
         Announcement::RevokedSubject("a person: é\n\0 \"x\"".to_owned()),
         Announcement::RevokedClient("https://example.com/client?a=b c".to_owned()),
         Announcement::SupersededGrant(String::new()),
+        Announcement::ChangedGrant("a grant".to_owned()),
         grant("g1"),
     ];
     let first = every.iter().fold(batch().put(&key("a", "one"), "1"), |batch, one| batch.announce(one.clone()));

@@ -39,6 +39,7 @@ pub fn announcement(of: &Announce) -> Announcement {
     match of {
         Announce::Revoked(id) => Announcement::RevokedGrant(id.to_string()),
         Announce::Superseded(id) => Announcement::SupersededGrant(id.to_string()),
+        Announce::Changed(id) => Announcement::ChangedGrant(id.to_string()),
     }
 }
 

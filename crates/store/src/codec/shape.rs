@@ -191,6 +191,7 @@ shape! { UserShape as "User" {
     groups: Vec<String>,
     password_hash: String,
     epoch: u64,
+    #[serde(default, skip_serializing_if = "text::is_none_yet")] revision: u64,
     #[serde(with = "text::time")] created_at: Timestamp,
 }}
 

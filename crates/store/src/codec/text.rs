@@ -126,3 +126,9 @@ pub(super) mod time {
 pub(super) fn is_zero(time: &Timestamp) -> bool {
     *time == Timestamp::default()
 }
+
+/// A count of nothing.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+pub(super) fn is_none_yet(count: &u64) -> bool {
+    *count == 0
+}

@@ -10,6 +10,7 @@ mod flaky;
 mod keys;
 mod lifetimes;
 mod outage;
+mod profile;
 mod questions;
 mod resend;
 mod roles;

@@ -68,6 +68,14 @@ async fn every_mutation_can_be_sent_again_whatever_was_lost() {
         };
         rig.fail(0, bad, happens);
         sent!(async |r| identity.create_user(r).await, new_user);
+        let changed = v1::UpdateUserRequest {
+            request_id: rig.id(),
+            username: "owner".into(),
+            email: Some("owner@example.com".into()),
+            groups: None,
+        };
+        rig.fail(0, bad, happens);
+        sent!(async |r| identity.update_user(r).await, changed);
         let update = v1::UpdateClientRequest {
             request_id: rig.id(),
             client_id: party.client_id.clone(),

@@ -43,6 +43,7 @@ pub(crate) async fn all(
         get_session(GetSessionRequest),
         sign_out(SignOutRequest),
         create_user(CreateUserRequest),
+        update_user(UpdateUserRequest),
         set_password(SetPasswordRequest),
         list_users(ListUsersRequest),
         delete_user(DeleteUserRequest),
@@ -73,7 +74,7 @@ async fn every_method_has_its_role() {
     let rig = Rig::new().await;
     for role in [Role::Verify, Role::Flow, Role::Admin] {
         let answers = all(rig.tokens(role), rig.identity(role)).await;
-        assert_eq!(answers.len(), 24);
+        assert_eq!(answers.len(), 25);
         for (method, answer) in answers {
             let forbidden = answer.is_err_and(|status| status.code() == Code::PermissionDenied);
             assert_eq!(forbidden, role < needs(method), "{method} as {role:?}");

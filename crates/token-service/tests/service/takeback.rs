@@ -82,7 +82,7 @@ async fn a_grant_stands_while_its_tokens_change() {
 }
 
 /// A replica is promoted that never heard of what came after `before`.
-async fn promote(rig: &Rig, keys: &[Key], before: Snapshot) {
+pub(crate) async fn promote(rig: &Rig, keys: &[Key], before: Snapshot) {
     for (n, (key, entry)) in keys.iter().zip(before.entries).enumerate() {
         let entry = entry.unwrap();
         let put = Put { key: key.clone(), value: entry.value, expires_at: entry.expires_at };
