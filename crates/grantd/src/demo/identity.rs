@@ -1,6 +1,8 @@
-//! Who calls, as a protected MCP server learns it: from the headers that the gate adds, and nobody outside can forge.
+//! Who calls, as a protected MCP server learns it: from the headers that the gate adds, and nobody outside can forge as long as
+//! the server can be reached through the gate alone. Their values are percent-encoded.
 
 use http::HeaderMap;
+use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,13 +26,13 @@ pub(super) struct Identity {
 impl Identity {
     /// From the headers of a request; nothing when it did not come through the gate.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let header = |name: &str| {
-            let value = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            value.filter(|value| !value.is_empty())
-        };
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let sent = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+        let header = |name: &str| sent(name).map(decoded);
+        // Taken apart first: an encoded comma belongs to the name of a group.
         let list = |name: &str, separator: char| -> Vec<String> {
-            let text = header(name).unwrap_or_default();
-            text.split(separator).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+            let text = sent(name).unwrap_or_default();
+            text.split(separator).map(str::trim).filter(|item| !item.is_empty()).map(decoded).collect()
         };
         Some(Self {
             user: header("x-forwarded-user")?,
@@ -58,14 +60,15 @@ mod tests {
         assert_eq!(Identity::of(&headers), None);
         for (name, value) in [
             ("x-forwarded-user", "s1"),
-            ("x-forwarded-preferred-username", "owner"),
-            ("x-forwarded-groups", "owner, staff"),
+            ("x-forwarded-preferred-username", "j%C3%B6rg"),
+            ("x-forwarded-groups", "owner, staff,sales%2C Berlin,100%25"),
             ("x-grantd-scope", "read:articles write:articles"),
         ] {
             headers.insert(name, value.parse().unwrap());
         }
         let who = Identity::of(&headers).unwrap();
-        assert_eq!(who.groups, ["owner", "staff"]);
+        assert_eq!(who.preferred_username, "j\u{f6}rg");
+        assert_eq!(who.groups, ["owner", "staff", "sales, Berlin", "100%"]);
         assert!(who.may("write:articles") && !who.may("write"));
         assert_eq!(who.email, None);
     }
