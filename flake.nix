@@ -17,10 +17,7 @@
     {
       packages = eachSystem (pkgs: rec {
         grantd = grantdFor pkgs;
-        image = pkgs.callPackage ./nix/image.nix {
-          inherit grantd;
-          revision = self.rev or null;
-        };
+        image = pkgs.callPackage ./nix/image.nix { inherit grantd; };
         default = grantd;
       });
 

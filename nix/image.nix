@@ -4,14 +4,13 @@
 {
   dockerTools,
   grantd,
-  # The commit, or null where it is not known: a tree with changes has none.
-  revision ? null,
 }:
 let
   user = "65532:65532";
   dataDir = "/var/lib/grantd";
 in
-# Its date stays 1970, the default, so that the same commit gives the same bytes.
+# Its date stays 1970, the default, and no label names the commit, so that the same source gives the same bytes: a commit that
+# changes only a page of the documentation leaves the image as it is.
 dockerTools.buildLayeredImage {
   name = "grantd";
   tag = grantd.version;
@@ -47,7 +46,6 @@ dockerTools.buildLayeredImage {
       "org.opencontainers.image.description" = "OAuth 2.1 in front of MCP servers";
       "org.opencontainers.image.licenses" = "Apache-2.0";
       "org.opencontainers.image.version" = grantd.version;
-    }
-    // (if revision == null then { } else { "org.opencontainers.image.revision" = revision; });
+    };
   };
 }

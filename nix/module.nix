@@ -1,9 +1,13 @@
 # The NixOS module: typed options that become the configuration file, and one hardened unit for each role.
 #
 # 1. `settings` is written as TOML into the Nix store, which everybody can read: secrets do not belong there.
-# 2. `secrets` names files. systemd reads them as root and shows them to the service alone (LoadCredential), which is told
-#    where they are.
-# 3. The unit of each role runs grantd with that file, as the user `grantd`, with nothing but its own directory to write to.
+# 2. `secrets` names files. systemd reads them as root and shows each to the roles that need it (LoadCredential), which are
+#    told where it is.
+# 3. The unit of each role runs grantd with that file, with nothing but its own directory to write to. What keeps state runs
+#    as `grantd`, the facade as `grantd-facade`. The internet talks to the facade, and it must reach neither the store nor the
+#    admin socket. Hiding the folder from it would leave it a user whom that socket listens to, and who may signal the token
+#    service; another user is refused by the ordinary rights of files.
+# 4. The `grantd` on the host's PATH knows that file, so that `grantd user add` and the like find the running service.
 #
 # Certificates are named in `settings` by their paths and not loaded as credentials: a credential is a copy made at the
 # start, and grantd notices when the file itself is renewed. Let the user in by `supplementaryGroups`.
@@ -22,13 +26,32 @@ let
   unitName = role: if role == "serve" then "grantd" else "grantd-${role}";
   stateDir = "/var/lib/grantd";
 
-  # What grantd also reads from a file, whose name then stands in the variable with `_FILE` at its end.
-  secretVariables = [
-    "GRANTD_OWNER_PASSWORD"
-    "GRANTD_SERVICE_KEY"
-    "GRANTD_STORE__URL"
-    "GRANTD_TOKEN_SERVICE__KEY"
-  ];
+  # What grantd also reads from a file, whose name then stands in the variable with `_FILE` at its end; and who needs it.
+  secretVariables = {
+    GRANTD_OWNER_PASSWORD = [
+      "serve"
+      "token-service"
+    ];
+    GRANTD_SERVICE_KEY = [
+      "token-service"
+      "facade"
+    ];
+    GRANTD_STORE__URL = [
+      "serve"
+      "token-service"
+    ];
+    GRANTD_TOKEN_SERVICE__KEY = [ "facade" ];
+  };
+  secretNames = lib.concatStringsSep ", " (lib.attrNames secretVariables);
+  secretsOf =
+    role: lib.filterAttrs (name: _: lib.elem role (secretVariables.${name} or [ ])) cfg.secrets;
+
+  # The two ways to give the store's URL. grantd refuses both at once, as one of them is out of date.
+  urlInFile = cfg.settings.store.url != null || (cfg.settings.store.url_file or null) != null;
+  urlIsSecret = cfg.secrets ? GRANTD_STORE__URL;
+
+  keepsState = lib.any (role: role != "facade") cfg.roles;
+  dataDir = cfg.settings.data_dir;
 
   # A setting that is not set is left to grantd, which knows its own defaults.
   setting =
@@ -74,82 +97,101 @@ let
     else
       value;
 
-  serviceOf = role: {
-    name = unitName role;
-    value = {
-      description = "grantd (${role}): OAuth 2.1 in front of MCP servers";
-      wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [ "network-online.target" ] ++ lib.optional cfg.redis.createLocally "redis-grantd.service";
-      environment = {
-        GRANTD_CONFIG = "${cfg.configFile}";
-      }
-      # `%d` is where systemd puts the credentials of the unit.
-      // lib.mapAttrs' (variable: _: lib.nameValuePair "${variable}_FILE" "%d/${variable}") cfg.secrets;
-      # It is tried again for as long as Redis is away, and not at all where the configuration must change first (64).
-      unitConfig.StartLimitIntervalSec = 0;
+  # It runs as whoever calls it, anywhere: without this it would look below the working directory.
+  command = pkgs.writeShellScriptBin "grantd" ''
+    export GRANTD_CONFIG="''${GRANTD_CONFIG:-${cfg.configFile}}"
+    exec ${lib.getExe cfg.package} "$@"
+  '';
 
-      serviceConfig = {
-        Type = "exec";
-        ExecStart = "${lib.getExe cfg.package} ${role}";
-        LoadCredential = lib.mapAttrsToList (variable: file: "${variable}:${file}") cfg.secrets;
-        Restart = "on-failure";
-        RestartSec = 1;
-        RestartPreventExitStatus = 64;
+  serviceOf =
+    role:
+    let
+      isFacade = role == "facade";
+      user = if isFacade then "grantd-facade" else "grantd";
+      secrets = secretsOf role;
+    in
+    {
+      name = unitName role;
+      value = {
+        description = "grantd (${role}): OAuth 2.1 in front of MCP servers";
+        wantedBy = [ "multi-user.target" ];
+        wants = [ "network-online.target" ];
+        after = [
+          "network-online.target"
+        ]
+        ++ lib.optional (cfg.redis.createLocally && !isFacade) "redis-grantd.service";
+        environment = {
+          GRANTD_CONFIG = "${cfg.configFile}";
+        }
+        # `%d` is where systemd puts the credentials of the unit.
+        // lib.mapAttrs' (variable: _: lib.nameValuePair "${variable}_FILE" "%d/${variable}") secrets;
+        # It is tried again for as long as Redis is away, and not at all where the configuration must change first (64).
+        unitConfig.StartLimitIntervalSec = 0;
 
-        User = "grantd";
-        Group = "grantd";
-        SupplementaryGroups = cfg.supplementaryGroups;
-        StateDirectory = "grantd";
-        StateDirectoryMode = "0700";
-        WorkingDirectory = stateDir;
-        ReadWritePaths = lib.optional (cfg.settings.data_dir != stateDir) cfg.settings.data_dir;
-        UMask = "0077";
-        # Every client takes one, and one more where it is passed on to an upstream; grantd raises its own limit to this.
-        LimitNOFILE = 65536;
-        # A core dump would hold secrets.
-        LimitCORE = 0;
+        serviceConfig = {
+          Type = "exec";
+          ExecStart = "${lib.getExe cfg.package} ${role}";
+          LoadCredential = lib.mapAttrsToList (variable: file: "${variable}:${file}") secrets;
+          Restart = "on-failure";
+          RestartSec = 1;
+          RestartPreventExitStatus = 64;
 
-        AmbientCapabilities = "";
-        CapabilityBoundingSet = "";
-        DevicePolicy = "closed";
-        KeyringMode = "private";
-        LockPersonality = true;
-        MemoryDenyWriteExecute = true;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        # Root, who calls through the admin socket, is root in there too; everybody else is nobody.
-        PrivateUsers = true;
-        ProcSubset = "pid";
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectProc = "invisible";
-        ProtectSystem = "strict";
-        RemoveIPC = true;
-        RestrictAddressFamilies = [
-          "AF_INET"
-          "AF_INET6"
-          "AF_UNIX"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallErrorNumber = "EPERM";
-        # Not without @resources: it raises its limit of open files.
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-        ];
+          User = user;
+          Group = user;
+          SupplementaryGroups = cfg.supplementaryGroups;
+          UMask = "0077";
+          # Every client takes one, and one more where it is passed on to an upstream; grantd raises its own limit to this.
+          LimitNOFILE = 65536;
+          # A core dump would hold secrets.
+          LimitCORE = 0;
+
+          AmbientCapabilities = "";
+          CapabilityBoundingSet = "";
+          DevicePolicy = "closed";
+          KeyringMode = "private";
+          LockPersonality = true;
+          MemoryDenyWriteExecute = true;
+          NoNewPrivileges = true;
+          PrivateDevices = true;
+          PrivateTmp = true;
+          # Root, who calls through the admin socket, is root in there too; everybody else is nobody.
+          PrivateUsers = true;
+          ProcSubset = "pid";
+          ProtectClock = true;
+          ProtectControlGroups = true;
+          ProtectHome = true;
+          ProtectHostname = true;
+          ProtectKernelLogs = true;
+          ProtectKernelModules = true;
+          ProtectKernelTunables = true;
+          ProtectProc = "invisible";
+          ProtectSystem = "strict";
+          RemoveIPC = true;
+          RestrictAddressFamilies = [
+            "AF_INET"
+            "AF_INET6"
+            "AF_UNIX"
+          ];
+          RestrictNamespaces = true;
+          RestrictRealtime = true;
+          RestrictSUIDSGID = true;
+          SystemCallArchitectures = "native";
+          SystemCallErrorNumber = "EPERM";
+          # Not without @resources: it raises its limit of open files.
+          SystemCallFilter = [
+            "@system-service"
+            "~@privileged"
+          ];
+        }
+        # The facade keeps nothing.
+        // lib.optionalAttrs (!isFacade) { WorkingDirectory = dataDir; }
+        // lib.optionalAttrs (!isFacade && dataDir == stateDir) {
+          StateDirectory = "grantd";
+          StateDirectoryMode = "0700";
+        }
+        // lib.optionalAttrs (!isFacade && dataDir != stateDir) { ReadWritePaths = [ dataDir ]; };
       };
     };
-  };
 in
 {
   options.services.grantd = {
@@ -190,7 +232,7 @@ in
           data_dir = mkOption {
             type = types.str;
             default = stateDir;
-            description = "Where the embedded store, the owner's password and the admin socket live.";
+            description = "Where the embedded store, the owner's password and the admin socket live. It is made where it is missing.";
           };
           upstream = setting types.str "The MCP server to protect, served at `/mcp`: short for one `resource`.";
           http = section {
@@ -235,8 +277,9 @@ in
         GRANTD_STORE__URL = "/run/secrets/grantd-redis-url";
       };
       description = ''
-        Variables of grantd (${lib.concatStringsSep ", " secretVariables}), each with the file on this host that holds its
-        value. The files are read by root, once, when the service starts.
+        Variables of grantd (${secretNames}), each with the file on this host that holds its value. The files are read by
+        root, once, when the service starts, and shown to the roles that need them: the facade gets the keys, and neither the
+        store's URL nor the owner's password.
       '';
     };
 
@@ -244,7 +287,7 @@ in
       type = types.listOf types.str;
       default = [ ];
       example = [ "acme" ];
-      description = "Groups whose files grantd may read, such as those of its certificates.";
+      description = "Groups whose files every role may read, such as those of its certificates.";
     };
 
     redis.createLocally = mkOption {
@@ -279,13 +322,30 @@ in
         message = "services.grantd.settings.store.url has a password that would be readable by everybody: use secrets.GRANTD_STORE__URL.";
       }
       {
-        assertion = lib.all (name: lib.elem name secretVariables) (lib.attrNames cfg.secrets);
-        message = "services.grantd.secrets: the names are ${lib.concatStringsSep ", " secretVariables}.";
+        assertion = !(urlInFile && urlIsSecret);
+        message = "services.grantd: the store's URL is in settings and in secrets.GRANTD_STORE__URL; give it once.";
+      }
+      {
+        assertion = lib.all (name: secretVariables ? ${name}) (lib.attrNames cfg.secrets);
+        message = "services.grantd.secrets: the names are ${secretNames}.";
+      }
+      {
+        assertion = builtins.match "/.+" dataDir != null;
+        message = "services.grantd.settings.data_dir: write an absolute path.";
+      }
+      {
+        assertion = builtins.match "/(home|root|run/user|tmp|var/tmp)(/.*)?" dataDir == null;
+        message = "services.grantd.settings.data_dir: the units see nothing of ${dataDir} (ProtectHome, PrivateTmp); choose another place.";
+      }
+      {
+        assertion = cfg.redis.createLocally -> config.services.redis.servers.grantd.port != 0;
+        message = "services.redis.servers.grantd.port: grantd reaches Redis by TCP; choose a port.";
       }
     ];
 
-    services.grantd.settings.store.url = lib.mkIf cfg.redis.createLocally (
-      lib.mkDefault "redis://127.0.0.1:6379"
+    # Where the URL has a password, it is a secret, and names this Redis by itself.
+    services.grantd.settings.store.url = lib.mkIf (cfg.redis.createLocally && !urlIsSecret) (
+      lib.mkDefault "redis://127.0.0.1:${toString config.services.redis.servers.grantd.port}"
     );
     services.redis.servers = lib.mkIf cfg.redis.createLocally {
       grantd = {
@@ -298,15 +358,32 @@ in
       };
     };
 
-    users.users.grantd = {
-      isSystemUser = true;
-      group = "grantd";
-      home = stateDir;
+    users.users = {
+      grantd = lib.mkIf keepsState {
+        isSystemUser = true;
+        group = "grantd";
+        home = dataDir;
+      };
+      grantd-facade = lib.mkIf (lib.elem "facade" cfg.roles) {
+        isSystemUser = true;
+        group = "grantd-facade";
+      };
     };
-    users.groups.grantd = { };
+    users.groups = {
+      grantd = lib.mkIf keepsState { };
+      grantd-facade = lib.mkIf (lib.elem "facade" cfg.roles) { };
+    };
 
-    # For `grantd user add` and the like, as root.
-    environment.systemPackages = [ cfg.package ];
+    # systemd itself makes what is below /var/lib, and nothing else.
+    systemd.tmpfiles.settings = lib.mkIf (keepsState && dataDir != stateDir) {
+      grantd.${dataDir}.d = {
+        user = "grantd";
+        group = "grantd";
+        mode = "0700";
+      };
+    };
+
+    environment.systemPackages = [ command ];
 
     systemd.services = lib.listToAttrs (map serviceOf cfg.roles);
   };

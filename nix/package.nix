@@ -13,6 +13,8 @@ rustPlatform.buildRustPackage {
   src = import ./source.nix;
   # Every crate by the checksum in the lock file: no hash of our own to keep.
   cargoLock.lockFile = ../Cargo.lock;
+  # The profile of what is shipped.
+  buildType = "dist";
   cargoBuildFlags = [
     "--package"
     "grantd"

@@ -127,6 +127,26 @@ async fn users_are_managed_in_the_file_when_nothing_runs() {
     assert!(stdout(&grantd(&["user", "list", "--data-dir", data], &[], "").await).contains("bob"));
 }
 
+/// Somebody forgot to say where grantd keeps its state: every command must fail, and none may make a store that nobody uses.
+#[tokio::test]
+async fn a_command_in_the_wrong_folder_fails_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["user", "add", "bob", "--password-stdin"][..],
+        &["user", "list"],
+        &["grant", "revoke", "--all"],
+        &["client", "list"],
+        &["backup", "copy.redb"],
+        &["backup", "-"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grantd"));
+        let output = command.args(args).env_clear().current_dir(&dir).stdin(Stdio::null()).output().await.unwrap();
+        assert!(!output.status.success(), "{args:?}");
+        assert!(stderr(&output).contains("--data-dir"), "{args:?}: {}", stderr(&output));
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "{args:?}");
+    }
+}
+
 #[tokio::test]
 async fn bad_configuration_exits_64_and_says_what_to_change() {
     let dir = tempfile::tempdir().unwrap();
@@ -409,6 +429,17 @@ async fn a_backup_of_a_running_grantd_is_one_to_go_back_to() {
     let from_rest = deployment.dir.path().join("rest.redb");
     assert!(ran(&["backup", from_rest.to_str().unwrap()], elsewhere.to_str().unwrap()).await.contains("records"));
     assert!(client.is_accepted(&tokens.access).await);
+
+    // Out of a container that holds no other program.
+    let before = std::fs::read_dir(data).unwrap().count();
+    let passed_on = grantd(&["backup", "-", "--data-dir", data], &[], "").await;
+    assert!(passed_on.status.success(), "{}", stderr(&passed_on));
+    assert_eq!(std::fs::read_dir(data).unwrap().count(), before, "nothing is left beside the store");
+    let third = deployment.dir.path().join("third");
+    std::fs::create_dir(&third).unwrap();
+    std::fs::write(third.join("grantd.redb"), passed_on.stdout).unwrap();
+    let listed = ran(&["grant", "list"], third.to_str().unwrap()).await;
+    assert!(listed.contains(&client.id), "{listed}");
 }
 
 #[tokio::test]

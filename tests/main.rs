@@ -30,7 +30,7 @@
 //! | `clients` | real MCP clients that others wrote: several at once, and without a person |
 //! | `compatibility` | each of them through connect, expiry, restart, revoked grant and lost registration |
 //! | `client_assertions`, `client_metadata` | clients with a metadata document |
-//! | `products` | products that cannot be driven from here: their requests, replayed |
+//! | `products` | products that no test can drive: their requests, replayed |
 //! | `browser` | a real Chromium |
 
 #![expect(

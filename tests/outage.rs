@@ -40,10 +40,17 @@ async fn all_say_503(client: &Client, access: &str, refresh: &str) {
     }
     assert_eq!(http().get(format!("{}/mcp", client.base)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(http().get(format!("{}/healthz", client.base)).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(
-        http().get(format!("{}/readyz", client.base)).send().await.unwrap().status(),
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+}
+
+/// Which of the two answers a prober gets, once the last one is a second old.
+async fn readiness_says(client: &Client, query: &str, expected: StatusCode) {
+    let url = format!("{}/readyz{query}", client.base);
+    let waiting = async {
+        while http().get(&url).send().await.unwrap().status() != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    quickly(&format!("/readyz{query} says {expected}"), waiting).await;
 }
 
 /// No cache, so that every call must ask.
@@ -68,6 +75,9 @@ async fn redis_away_and_back() {
     let tokens = client.pair().await;
     deployment.redis.as_mut().unwrap().stop().await;
     all_say_503(&client, &tokens.access, &tokens.refresh).await;
+    readiness_says(&client, "", StatusCode::SERVICE_UNAVAILABLE).await;
+    // What a proxy asks that would else take out every facade, and answer with a page of its own.
+    readiness_says(&client, "?exclude=store", StatusCode::OK).await;
     deployment.redis.as_mut().unwrap().start_again().await;
     works_again(&mut deployment, &client, &tokens.refresh).await;
 }
@@ -79,6 +89,9 @@ async fn token_service_away_and_back() {
     let tokens = client.pair().await;
     deployment.processes[0].kill().await;
     all_say_503(&client, &tokens.access, &tokens.refresh).await;
+    for query in ["", "?exclude=store"] {
+        readiness_says(&client, query, StatusCode::SERVICE_UNAVAILABLE).await;
+    }
     deployment.restart_token_service().await;
     works_again(&mut deployment, &client, &tokens.refresh).await;
 }

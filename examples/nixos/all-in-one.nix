@@ -4,7 +4,7 @@
 #   inputs.grantd.url = "github:OWNER/grantd";
 #   modules = [ inputs.grantd.nixosModules.default ./all-in-one.nix ];
 #
-# Then, as root: `grantd user add alice --group owner --data-dir /var/lib/grantd`.
+# Then, as root: `grantd user add alice --group owner`.
 {
   services.grantd = {
     enable = true;

@@ -1,6 +1,6 @@
-# Both halves of a distributed grantd on one host, on a Redis of its own. On several hosts: the token services and the
-# facades name one Redis in `secrets.GRANTD_STORE__URL`, and the facades the token services in `token_service.url`, with
-# TLS between them.
+# Both halves of a distributed grantd on one host, on a Redis of its own. On several hosts: the token services name
+# one Redis in `secrets.GRANTD_STORE__URL`, and the facades the token services in `token_service.url`, with TLS between
+# them.
 {
   services.grantd = {
     enable = true;

@@ -53,6 +53,11 @@ def container(name: str, service: dict, tree: dict, here: Path, services: dict) 
     made.hosts = service.get("extra_hosts", [])
     for volume in service.get("volumes", []):
         source, target, *options = volume.split(":")
+        if source.startswith("."):
+            file = here / source
+            assert file.is_file(), f"{name}: {file} is no file beside {here}/compose.yaml"
+            made.mounts.append(Mount(target, source=str(file), read_only="ro" in options))
+            continue
         assert source in tree["volumes"], f"{name}: {source} is no volume of the file"
         made.mounts.append(Mount(target, volume=source, read_only="ro" in options))
     for secret in service.get("secrets", []):

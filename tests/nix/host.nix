@@ -21,4 +21,6 @@ in
   units = lib.filterAttrs (name: _: builtins.match "grantd.*" name != null) config.systemd.services;
   redis = config.services.redis.servers;
   users = config.users.users;
+  directories = config.systemd.tmpfiles.settings;
+  commands = map (package: package.text) config.environment.systemPackages;
 }

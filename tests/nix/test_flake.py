@@ -70,12 +70,71 @@ class Tree:
         return json.loads(self.nix("eval", "--json", f"path:.#{output}.drvPath"))
 
 
+class Repository(Tree):
+    """A copy that is committed, so that the flake knows its commit, as a flake that is fetched does."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        # With an input that is overridden the flake would count as changed, and have no commit.
+        flake = self.path / "flake.nix"
+        text, replaced = re.subn(r'inputs\.nixpkgs\.url = "[^"]+"', f'inputs.nixpkgs.url = "path:{HERE}/stub"', flake.read_text())
+        assert replaced == 1
+        flake.write_text(text)
+        self.git("init", "--quiet")
+        self.git("add", "--all", "--force")
+        good("nix", "flake", "lock", f"git+file://{self.path}", cwd=self.path)
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+        return good("git", *who, *arguments, cwd=self.path).strip()
+
+    def commit(self) -> str:
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--message", "A commit")
+        return self.git("rev-parse", "HEAD")
+
+    def nix(self, *arguments: str) -> str:
+        return good("nix", *arguments, cwd=self.path)
+
+    def derivation(self, output: str) -> str:
+        return json.loads(self.nix("eval", "--json", f"git+file://{self.path}#{output}.drvPath"))
+
+
+def host(file: str | Path) -> dict[str, Any]:
+    """What the module made of a host's configuration."""
+    return json.loads(good(*EVALUATE, HERE / "host.nix", "--arg", "example", file))
+
+
 def example(name: str) -> dict[str, Any]:
-    """What the module made of an example."""
-    path = f"{ROOT}/examples/nixos/{name}.nix"
-    return json.loads(
-        good(*EVALUATE, HERE / "host.nix", "--arg", "example", path)
-    )
+    return host(f"{ROOT}/examples/nixos/{name}.nix")
+
+
+def host_with(options: str) -> dict[str, Any]:
+    """What the module made of these options."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "host.nix"
+        file.write_text(f"{{ services.grantd = {{ enable = true; }} // ({options}); }}")
+        return host(file)
+
+
+SECRETS = {
+    "GRANTD_OWNER_PASSWORD": "a password that only this test knows",
+    "GRANTD_SERVICE_KEY": "a-key-that-only-this-test-knows-of-32-and-more",
+    "GRANTD_STORE__URL": "redis://:a-password@redis.example.com:6379",
+    "GRANTD_TOKEN_SERVICE__KEY": "a-key-that-only-this-test-knows-of-32-and-more",
+}
+
+
+def in_force(made: dict[str, Any], unit: str) -> str:
+    """What `grantd config check` says, told what the unit of a host is told."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "grantd.toml"
+        config.write_text(made["file"])
+        for each in made["units"][unit]["serviceConfig"]["LoadCredential"]:
+            name = each.split(":")[0]
+            (Path(folder) / name).write_text(SECRETS[name] + "\n")
+        told = {name: value.replace("%d", folder) for name, value in made["units"][unit]["environment"].items()}
+        return good(GRANTD, "config", "check", env=told | {"GRANTD_CONFIG": str(config)})
 
 
 def without_hashes(text: str) -> str:
@@ -160,6 +219,27 @@ class Flake(unittest.TestCase):
             self.assertFalse(set(before) & set(after), file)
             before = after
 
+    def test_a_commit_that_changes_only_words_builds_nothing_anew(self) -> None:
+        outputs = [f"packages.{system}.{name}" for system in SYSTEMS for name in ("grantd", "image")]
+        with tempfile.TemporaryDirectory() as folder:
+            repository = Repository(folder)
+            before: list[str] = []
+            for _ in range(2):
+                with (repository.path / "README.md").open("a") as opened:
+                    opened.write("One more line.\n")
+                commit = repository.commit()
+                said = json.loads(repository.nix("flake", "metadata", "--json", f"git+file://{repository.path}"))
+                self.assertEqual(said["locked"]["rev"], commit)
+                derivations = [repository.derivation(output) for output in outputs]
+                self.assertEqual(before or derivations, derivations)
+                before = derivations
+
+    def test_it_builds_the_profile_of_what_is_shipped(self) -> None:
+        derivation = self.tree.derivation("packages.x86_64-linux.grantd")
+        [shown] = json.loads(self.tree.nix("show-derivation", "path:.#packages.x86_64-linux.grantd")).values()
+        self.assertEqual(shown["env"]["buildType"], "dist", derivation)
+        self.assertIn("[profile.dist]", (ROOT / "Cargo.toml").read_text())
+
     def test_the_image_is_what_the_containerfile_makes(self) -> None:
         expected = json.loads((ROOT / "tests/image/config.json").read_text())
         config = json.loads(self.tree.nix("eval", "--json", "path:.#packages.x86_64-linux.image.config"))
@@ -206,6 +286,93 @@ class Module(unittest.TestCase):
             (Path(folder) / loaded[0]).write_text("a-key-that-only-this-very-test-knows\n")
             good(GRANTD, "config", "check", "--for", "facade", env=told)
 
+    def test_each_role_starts_with_the_store_that_was_meant(self) -> None:
+        common = 'settings.public_url = "https://mcp.example.com"; settings.upstream = "http://127.0.0.1:3000/mcp";'
+        every_secret = "secrets = {" + "".join(f'{name} = "/run/secrets/{name}";' for name in SECRETS) + "};"
+        halves = 'roles = [ "token-service" "facade" ];'
+        local = "redis.createLocally = true;"
+        secret = "redis://:(redacted)@redis.example.com:6379"
+        # Options, and the URL of the store that the roles which need one have.
+        table = {
+            f"{common}": "embedded:",
+            f"{common} {every_secret}": secret,
+            f"{common} {local}": "redis://127.0.0.1:6379",
+            f"{common} {local} {every_secret}": secret,
+            f"{common} {halves} {local} {every_secret}": secret,
+            f'{common} {halves} {local} secrets.GRANTD_SERVICE_KEY = "/run/secrets/key";': "redis://127.0.0.1:6379",
+            f'{common} {halves} {every_secret} settings.data_dir = "/srv/grantd";': secret,
+        }
+        for options, url in table.items():
+            made = host_with(f"{{ {options} }}")
+            for unit in made["units"]:
+                with self.subTest(options, unit=unit):
+                    said = in_force(made, unit)
+                    if unit != "grantd-facade":
+                        self.assertIn(f'\nurl = "{url}"', said)
+
+    def test_the_store_follows_the_port_of_the_local_redis(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "host.nix"
+            file.write_text(
+                "{ services.grantd = { enable = true; redis.createLocally = true; };"
+                "  services.redis.servers.grantd.port = 6380; }"
+            )
+            self.assertIn("redis://127.0.0.1:6380", host(file)["file"])
+
+    def test_the_facade_gets_neither_the_store_nor_what_opens_it(self) -> None:
+        every_secret = "secrets = {" + "".join(f'{name} = "/run/secrets/{name}";' for name in SECRETS) + "};"
+        wanted = {
+            "grantd": {"GRANTD_OWNER_PASSWORD", "GRANTD_STORE__URL"},
+            "grantd-token-service": {"GRANTD_OWNER_PASSWORD", "GRANTD_STORE__URL", "GRANTD_SERVICE_KEY"},
+            "grantd-facade": {"GRANTD_SERVICE_KEY", "GRANTD_TOKEN_SERVICE__KEY"},
+        }
+        units = {}
+        for roles in ('[ "serve" ]', '[ "token-service" "facade" ]'):
+            made = host_with(f"{{ roles = {roles}; {every_secret} }}")
+            units |= made["units"]
+            self.assertEqual(set(made["users"]), {unit["serviceConfig"]["User"] for unit in made["units"].values()})
+        for name, unit in units.items():
+            config = unit["serviceConfig"]
+            loaded = {each.split(":")[0] for each in config["LoadCredential"]}
+            self.assertEqual(loaded, wanted[name], name)
+            told = {variable.removesuffix("_FILE") for variable in unit["environment"] if variable.endswith("_FILE")}
+            self.assertEqual(told, wanted[name], name)
+        # The admin socket listens to the user that its process runs as.
+        users = [units[name]["serviceConfig"]["User"] for name in ("grantd-token-service", "grantd-facade")]
+        self.assertNotEqual(*users)
+        facade = units["grantd-facade"]["serviceConfig"]
+        self.assertFalse({"StateDirectory", "ReadWritePaths", "WorkingDirectory"} & set(facade))
+        self.assertEqual(units["grantd-token-service"]["serviceConfig"]["StateDirectoryMode"], "0700")
+
+    def test_another_data_directory_is_made(self) -> None:
+        made = host_with('{ settings.data_dir = "/srv/grantd"; }')
+        directory = {"user": "grantd", "group": "grantd", "mode": "0700"}
+        self.assertEqual(made["directories"], {"grantd": {"/srv/grantd": {"d": directory}}})
+        config = made["units"]["grantd"]["serviceConfig"]
+        self.assertEqual((config["ReadWritePaths"], config["WorkingDirectory"]), (["/srv/grantd"], "/srv/grantd"))
+        self.assertNotIn("StateDirectory", config)
+        self.assertEqual(host_with("{ }")["directories"], {})
+
+    def test_the_command_finds_the_service_from_anywhere(self) -> None:
+        [text] = host_with('{ settings.data_dir = "/srv/grantd"; }')["commands"]
+        # The binary is not built here.
+        text, replaced = re.subn(r"/nix/store/\S+/bin/grantd", str(GRANTD), text)
+        self.assertEqual(replaced, 1)
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "grantd"
+            program.write_text(f"#!/bin/sh\n{text}")
+            program.chmod(0o755)
+            self.assertIn('data_dir = "/srv/grantd"', good(program, "config", "check", cwd=Path(folder)))
+            refused = run(program, "user", "list", cwd=Path(folder))
+            self.assertIn("/srv/grantd", refused.stderr)
+            self.assertEqual([path.name for path in Path(folder).iterdir()], ["grantd"])
+            # Who names another configuration means it.
+            other = Path(folder) / "other.toml"
+            other.write_text('data_dir = "/srv/other"\n')
+            for arguments, environment in ((("--config", other), {}), ((), {"GRANTD_CONFIG": str(other)})):
+                said = good(program, "config", "check", *arguments, env=environment)
+                self.assertIn('data_dir = "/srv/other"', said)
+
     def test_systemd_understands_the_units_and_finds_them_closed(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in EXAMPLES:
@@ -219,13 +386,9 @@ class Module(unittest.TestCase):
                     good("systemd-analyze", "security", "--offline=yes", "--threshold=15", unit)
 
     def refuse(self, module: str, reason: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "host.nix"
-            file.write_text(f"{{ services.grantd = {{ enable = true; }} // ({module}); }}")
-            command = (*EVALUATE, HERE / "host.nix", "--arg", "example", file)
-            done = run(*command)
-            self.assertNotEqual(done.returncode, 0, module)
-            self.assertIn(reason, done.stderr, module)
+        with self.assertRaises(AssertionError) as refused:
+            host_with(module)
+        self.assertIn(reason, str(refused.exception), module)
 
     def test_what_cannot_be_is_refused_with_a_reason(self) -> None:
         table = {
@@ -235,6 +398,10 @@ class Module(unittest.TestCase):
             '{ settings.token_service.caller = [ { name = "a"; key = "k"; } ]; }': "name a file by key_file",
             '{ settings.store.url = "redis://:password@redis:6379"; }': "use secrets.GRANTD_STORE__URL",
             '{ settings.store.url = "redis-sentinel://a?sentinelPassword=p"; }': "use secrets.GRANTD_STORE__URL",
+            '{ settings.store.url = "redis://redis:6379"; secrets.GRANTD_STORE__URL = "/s"; }': "give it once",
+            '{ settings.store.url_file = "/etc/url"; secrets.GRANTD_STORE__URL = "/s"; }': "give it once",
+            '{ settings.data_dir = "grantd-data"; }': "write an absolute path",
+            '{ settings.data_dir = "/home/grantd/data"; }': "the units see nothing of /home/grantd/data",
             '{ secrets.key = "/run/secrets/key"; }': "the names are GRANTD_OWNER_PASSWORD",
             '{ settings.listen = 8080; }': "settings.listen: wants a string",
             '{ setings.listen = "127.0.0.1:8080"; }': "services.grantd.setings: there is no such option",

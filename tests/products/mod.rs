@@ -1,4 +1,4 @@
-//! Products that cannot be driven from here: their requests as they were measured, replayed against the real binary.
+//! Products that no test can drive: their requests as they were measured, replayed against the real binary.
 //!
 //! Each test goes the whole way of one product: its first probe, discovery, registration or metadata document, authorization
 //! with its redirect URI, a person who agrees, its way of authenticating, a call through the gate, and a refresh as it does

@@ -8,6 +8,7 @@
 //! 3. Questions about the same token are asked once, whoever waits for the answer.
 
 use std::{
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,9 +16,12 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderMap;
 use grantd_oauth_types::Digest;
 use grantd_proto::v1::TokenAllowed;
 use tokio::time::Instant;
+
+use crate::headers;
 
 /// What an answer is about: the token, and the resource by its place in the configuration (which fixes the scopes).
 pub(crate) type Question = (Digest, usize);
@@ -40,10 +44,31 @@ impl Concern {
     }
 }
 
+/// A positive answer, and what follows from it for every call.
+pub(crate) struct Allowed {
+    token: TokenAllowed,
+    /// What the upstream is told of it.
+    pub(crate) identity: HeaderMap,
+}
+
+impl From<TokenAllowed> for Allowed {
+    fn from(token: TokenAllowed) -> Self {
+        Self { identity: headers::identity(&token), token }
+    }
+}
+
+impl Deref for Allowed {
+    type Target = TokenAllowed;
+
+    fn deref(&self) -> &TokenAllowed {
+        &self.token
+    }
+}
+
 /// An answer and how long it may be trusted.
 #[derive(Clone)]
 pub(crate) struct Answer {
-    pub(crate) allowed: Arc<TokenAllowed>,
+    pub(crate) allowed: Arc<Allowed>,
     /// When the question was sent.
     asked: Instant,
     until: Instant,
@@ -118,7 +143,7 @@ impl Cache {
         let (asked, asked_at) = (Instant::now(), self.announcements.load(Ordering::Acquire));
         let allowed = ask().await?;
         let left = Duration::from_secs(u64::try_from(allowed.expires_in).unwrap_or(0));
-        Ok(Answer { allowed: Arc::new(allowed), asked, until: asked + self.max_age.min(left), asked_at })
+        Ok(Answer { allowed: Arc::new(allowed.into()), asked, until: asked + self.max_age.min(left), asked_at })
     }
 
     fn is_trusted(&self, answer: &Answer) -> bool {

@@ -94,7 +94,7 @@ fn folded(name: &str) -> String {
 }
 
 fn to_upstream(from: &HeaderMap, allowed: &TokenAllowed, public: &PublicUrl) {
-    let to = headers::to_upstream(from, allowed, public);
+    let to = headers::to_upstream(from, &headers::identity(allowed), &headers::origin(public));
     let claims = ["x-forwarded-", "x-grantd-", "x-auth-request-", "x-remote-", "remote-"];
     let gone = [
         "forwarded",

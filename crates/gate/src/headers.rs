@@ -5,7 +5,10 @@
 //! CGI and its descendants make `_` of `-`, and some of them of every other character too.
 //! From the upstream: not hop-by-hop headers, and nothing that would hold for the issuer's whole origin, such as a cookie.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use grantd_oauth_types::PublicUrl;
 use grantd_proto::v1::TokenAllowed;
 
 const HOP_BY_HOP: [&str; 9] = [
@@ -32,7 +35,11 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// As servers compare names that fold them.
-pub(crate) fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> Cow<'_, str> {
+    let is_folded = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if name.bytes().all(is_folded) {
+        return Cow::Borrowed(name);
+    }
     name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
@@ -49,46 +56,54 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
 /// The MCP transport's session.
 pub(crate) const MCP_SESSION_ID: &str = "mcp-session-id";
 
-/// What goes to the upstream.
-pub(crate) fn to_upstream(
-    from: &HeaderMap,
-    allowed: &TokenAllowed,
-    public: &grantd_oauth_types::PublicUrl,
-) -> HeaderMap {
-    let hops: Vec<String> = named_by_connection(from).iter().map(|name| folded(name)).collect();
-    let mut to = HeaderMap::with_capacity(from.len() + 10);
+/// What goes to the upstream, with what it is told of the person (`identity`) and of the public URL (`origin`).
+pub(crate) fn to_upstream(from: &HeaderMap, identity: &HeaderMap, origin: &HeaderMap) -> HeaderMap {
+    let hops = named_by_connection(from);
+    let hops: Vec<_> = hops.iter().map(|name| folded(name)).collect();
+    let mut to = HeaderMap::with_capacity(from.len() + identity.len() + origin.len());
     for (name, value) in from {
-        let folded = folded(name.as_str());
-        let dropped = HOP_BY_HOP.contains(&folded.as_str())
-            || hops.contains(&folded)
-            || is_ours(&folded)
-            || matches!(folded.as_str(), "authorization" | "cookie" | "origin" | "host" | "content-length" | "expect")
+        let folded = &*folded(name.as_str());
+        let dropped = HOP_BY_HOP.contains(&folded)
+            || hops.iter().any(|hop| hop == folded)
+            || is_ours(folded)
+            || matches!(folded, "authorization" | "cookie" | "origin" | "host" | "content-length" | "expect")
             // The one spelling that was checked to be this person's.
             || (folded == MCP_SESSION_ID && name.as_str() != MCP_SESSION_ID);
         if !dropped {
             to.append(name.clone(), value.clone());
         }
     }
-    let mut set = |name: &'static str, value: &str| {
-        // Only visible ASCII is left of it.
-        if let Ok(value) = HeaderValue::from_str(value)
-            && !value.is_empty()
-        {
-            to.insert(HeaderName::from_static(name), value);
-        }
-    };
+    to.extend(identity.iter().chain(origin).map(|(name, value)| (name.clone(), value.clone())));
+    to
+}
+
+/// Who calls, and by which client.
+pub(crate) fn identity(allowed: &TokenAllowed) -> HeaderMap {
     // A comma in a group's name is not one between two.
     let groups: Vec<_> = allowed.groups.iter().map(|group| text(group).replace(',', "%2C")).collect();
-    set("x-forwarded-user", &text(&allowed.subject));
-    set("x-forwarded-preferred-username", &text(&allowed.username));
-    set("x-forwarded-email", &text(&allowed.email));
-    set("x-forwarded-groups", &groups.join(","));
-    set("x-grantd-client-id", &text(&allowed.client_id));
-    set("x-grantd-scope", &text(&allowed.scope));
-    let url = url::Url::parse(public.as_str()).ok();
-    set("x-forwarded-proto", url.as_ref().map_or("", |url| url.scheme()));
-    set("x-forwarded-host", public.origin().split_once("://").map_or("", |(_, host)| host));
-    to
+    set([
+        ("x-forwarded-user", &*text(&allowed.subject)),
+        ("x-forwarded-preferred-username", &text(&allowed.username)),
+        ("x-forwarded-email", &text(&allowed.email)),
+        ("x-forwarded-groups", &groups.join(",")),
+        ("x-grantd-client-id", &text(&allowed.client_id)),
+        ("x-grantd-scope", &text(&allowed.scope)),
+    ])
+}
+
+/// Where the world sees the resource.
+pub(crate) fn origin(public: &PublicUrl) -> HeaderMap {
+    let origin = public.origin();
+    let (scheme, host) = origin.split_once("://").unwrap_or_default();
+    set([("x-forwarded-proto", scheme), ("x-forwarded-host", host)])
+}
+
+/// Of values of which only visible ASCII is left; empty ones say nothing.
+fn set<const N: usize>(headers: [(&'static str, &str); N]) -> HeaderMap {
+    let values = headers.into_iter().filter(|(_, value)| !value.is_empty());
+    values
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
+        .collect()
 }
 
 /// A value any server reads the same: visible ASCII and the spaces within stay, everything else is percent-encoded, and so
@@ -161,8 +176,8 @@ mod tests {
         ] {
             from.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
         }
-        let public = grantd_oauth_types::PublicUrl::parse("https://mcp.example.com").unwrap();
-        let to = to_upstream(&from, &allowed(), &public);
+        let public = PublicUrl::parse("https://mcp.example.com").unwrap();
+        let to = to_upstream(&from, &identity(&allowed()), &origin(&public));
         assert!(!format!("{to:?}").contains("mallory"), "{to:?}");
         for gone in ["authorization", "cookie", "origin", "te", "connection", "x-secret"] {
             assert!(!to.contains_key(gone), "{gone}");

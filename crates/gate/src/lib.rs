@@ -105,6 +105,8 @@ pub struct Gate(Arc<Inner>);
 
 pub(crate) struct Inner {
     config: GateConfig,
+    /// What the upstreams are told of the public URL.
+    origin: axum::http::HeaderMap,
     tokens: TokenServiceClient,
     cache: cache::Cache,
     streams: streams::Streams,
@@ -141,6 +143,7 @@ impl Gate {
             calls: tokio::sync::Semaphore::new(config.max_calls),
             confirmations: tokio::sync::Semaphore::new(config.max_calls),
             metrics: Arc::default(),
+            origin: headers::origin(&config.public_url),
             config,
             tokens,
         }));

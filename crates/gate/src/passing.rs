@@ -168,7 +168,7 @@ impl Drop for Passing {
 pub(crate) async fn confirm(
     gate: Arc<Inner>,
     at: usize,
-    allowed: Arc<grantd_proto::v1::TokenAllowed>,
+    allowed: Arc<crate::cache::Allowed>,
     cut: CancellationToken,
     since: Instant,
 ) {

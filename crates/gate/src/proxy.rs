@@ -137,7 +137,7 @@ pub(crate) async fn forward(
     let mut outgoing = Request::new(Body::new(Limited::new(body, gate.config.max_body)));
     *outgoing.method_mut() = parts.method;
     *outgoing.uri_mut() = uri;
-    *outgoing.headers_mut() = headers::to_upstream(&parts.headers, &allowed, &gate.config.public_url);
+    *outgoing.headers_mut() = headers::to_upstream(&parts.headers, &allowed.identity, &gate.origin);
     if hidden.is_some() {
         outgoing.headers_mut().remove(header::ACCEPT_ENCODING);
     }

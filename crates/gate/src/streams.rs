@@ -11,7 +11,9 @@ use std::{
 use grantd_proto::v1::TokenAllowed;
 use tokio_util::sync::CancellationToken;
 
-type Open = HashMap<u64, (Arc<TokenAllowed>, CancellationToken)>;
+use crate::cache::Allowed;
+
+type Open = HashMap<u64, (Arc<Allowed>, CancellationToken)>;
 
 #[derive(Clone, Default)]
 pub(crate) struct Streams {
@@ -24,7 +26,7 @@ pub(crate) struct Registered {
     streams: Streams,
     id: u64,
     /// Whose it is.
-    pub(crate) allowed: Arc<TokenAllowed>,
+    pub(crate) allowed: Arc<Allowed>,
     /// Cancelled when the stream must end.
     pub(crate) cut: CancellationToken,
 }
@@ -35,7 +37,7 @@ impl Streams {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn register(&self, allowed: Arc<TokenAllowed>) -> Registered {
+    pub(crate) fn register(&self, allowed: Arc<Allowed>) -> Registered {
         let (id, cut) = (self.next.fetch_add(1, Ordering::Relaxed), CancellationToken::new());
         self.open().insert(id, (allowed.clone(), cut.clone()));
         Registered { streams: self.clone(), id, allowed, cut }

@@ -99,9 +99,14 @@ pub(crate) enum Command {
     Grant(Grant),
 
     /// Copy the embedded store into a file, while it runs
-    #[command(long_about = "Copies the embedded store into a new file, as of one moment, while grantd runs.\n\n\
+    #[command(
+        long_about = "Copies the embedded store into a new file, as of one moment, while grantd runs.\n\n\
             To restore it: stop grantd, put the file in place of DATA_DIR/grantd.redb, start it. What was revoked after \
-            the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.")]
+            the backup was taken is valid again then: revoke it once more, or all of it with `grantd grant revoke --all`.",
+        after_long_help = "Examples:\n  \
+            grantd backup /var/backups/grantd-2026-12-01.redb\n  \
+            docker compose exec -T grantd /bin/grantd backup - > grantd-2026-12-01.redb"
+    )]
     Backup(Backup),
 
     /// Ask a running grantd whether it is well
@@ -313,7 +318,7 @@ pub(crate) struct Which {
 /// `grantd backup`.
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
-    /// The file to write; nothing may be there yet
+    /// The file to write, where nothing may be yet; `-` for standard output
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) target: Target,

@@ -15,6 +15,6 @@ directory = "/vendor"
 [target.$target]
 rustflags = ["-C", "target-feature=${crtStatic}crt-static"]
 TOML
-cargo build --release --frozen -j "${NIX_BUILD_CORES:-1}" --target "$target" $cargoBuildFlags
+cargo build --profile "$buildType" --frozen -j "${NIX_BUILD_CORES:-1}" --target "$target" $cargoBuildFlags
 mkdir -p "$out/bin"
-cp "target/$target/release/grantd" "$out/bin/grantd"
+cp "target/$target/$buildType/grantd" "$out/bin/grantd"

@@ -5,6 +5,7 @@ let
   lib = {
     inherit (builtins)
       all
+      any
       attrNames
       concatStringsSep
       elem
@@ -33,6 +34,9 @@ let
       keep: set: builtins.removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
     nameValuePair = name: value: { inherit name value; };
     mapAttrs' = give: set: builtins.listToAttrs (map (name: give name set.${name}) (attrNames set));
+    optionalAttrs = yes: set: if yes then set else { };
+    makeLibraryPath =
+      packages: builtins.concatStringsSep ":" (map (package: "${package}/lib") packages);
     optional = yes: value: if yes then [ value ] else [ ];
     getExe = package: "${package}/bin/${package.meta.mainProgram}";
     literalExpression = text: { inherit text; };

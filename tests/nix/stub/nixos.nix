@@ -21,6 +21,7 @@ let
       services.redis.servers = anything;
       system.stateVersion = anything;
       systemd.services = anything;
+      systemd.tmpfiles.settings = anything;
       users.groups = anything;
       users.users = anything;
     };

@@ -52,6 +52,7 @@ let
         version,
         src,
         cargoLock,
+        buildType ? "release",
         cargoBuildFlags,
         doCheck,
         meta,
@@ -59,7 +60,7 @@ let
       assert !doCheck;
       assert builtins.readFile cargoLock.lockFile == builtins.readFile "${src}/Cargo.lock";
       derive "${pname}-${version}" {
-        inherit src cargoBuildFlags;
+        inherit src buildType cargoBuildFlags;
         target = "${builtins.head (builtins.split "-" system)}-unknown-linux-gnu";
         crtStatic = if static then "+" else "-";
         SOURCE_DATE_EPOCH = 1;
@@ -108,6 +109,7 @@ let
     callPackage = callPackageWith packages;
     rustPlatform = rustPlatformFor false;
     stdenv.hostPlatform = { inherit system; };
+    stdenv.cc.cc.lib = derive "gcc-lib" { } "mkdir $out";
     glibc.static = derive "glibc-static" { } "mkdir $out";
 
     pkgsStatic = {
@@ -118,6 +120,17 @@ let
 
     mkShell = attributes: derive "shell" attributes "mkdir $out";
     runCommand = name: derive name;
+    # `text` is the whole program, so that a test can run it.
+    writeShellScriptBin =
+      name: text:
+      derive name { inherit text; } ''
+        mkdir -p $out/bin
+        printf '#!/bin/sh\n%s' "$text" >$out/bin/${name}
+        chmod +x $out/bin/${name}
+      ''
+      // {
+        inherit text;
+      };
 
     formats.toml = _: {
       type = lib.types.anything;

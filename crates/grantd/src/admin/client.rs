@@ -42,7 +42,8 @@ const ALIVE: Duration = Duration::from_secs(20);
 /// Whether the store may be made by this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
-    /// The command adds the first thing to it.
+    /// The command adds the first thing to it, where somebody said where it is to be. Otherwise a command that was given in the
+    /// wrong folder would be obeyed, and nobody who runs would know of it.
     MayBeNew,
     /// The command is about what is there.
     MustExist,
@@ -90,9 +91,10 @@ async fn through(path: &Path) -> Result<Transport, Error> {
 async fn on_the_store(config: &Config, store: Store) -> Result<Transport, Error> {
     if config.store.url == StoreUrl::Embedded {
         let file = store::embedded_file(config);
-        if store == Store::MustExist && !file.exists() {
+        let may_be_new = store == Store::MayBeNew && config.data_dir != Config::default().data_dir;
+        if !may_be_new && !file.exists() {
             return Err(Error::failed(format!(
-                "nothing runs and nothing is stored in {}; say --data-dir if it is elsewhere",
+                "nothing runs and nothing is stored in {}; say --data-dir (or GRANTD_DATA_DIR) if it is elsewhere",
                 config.data_dir.display()
             )));
         }
