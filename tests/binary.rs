@@ -174,6 +174,67 @@ async fn bad_configuration_exits_64_and_says_what_to_change() {
     assert!(good.status.success(), "{}", stderr(&good));
 }
 
+/// It says no to what the commands say no to, and says which.
+#[tokio::test]
+async fn config_check_says_for_what_a_configuration_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("grantd.toml");
+    let data = format!("data_dir = \"{}\"\n", dir.path().join("data").display());
+    let upstream = "upstream = \"http://127.0.0.1:9/mcp\"\n";
+    let open = "[token_service]\nlisten = \"0.0.0.0:8081\"\n";
+    let key = ("GRANTD_SERVICE_KEY", "an-example-of-a-key-that-is-long-enough");
+    let (serve, token_service, facade) = ("serve", "token-service", "facade");
+    let check = async |config: &str, env: &[(&str, &str)], more: &[&str]| {
+        std::fs::write(&file, format!("{data}{config}")).unwrap();
+        grantd(&[&["config", "check", "--config", file.to_str().unwrap()], more].concat(), env, "").await
+    };
+    for (config, env, good) in [
+        (String::new(), vec![key], vec![token_service]),
+        (upstream.to_owned(), vec![], vec![serve]),
+        (upstream.to_owned(), vec![key], vec![serve, token_service, facade]),
+        (format!("{upstream}{open}"), vec![key], vec![serve, facade]),
+        (open.to_owned(), vec![key], vec![]),
+        (String::new(), vec![("GRANTD_SERVICE_KEY", "short")], vec![]),
+        (format!("{upstream}[log]\nfilter = \"grantd=loud\"\n"), vec![key], vec![]),
+        (
+            format!("{upstream}[gate]\nallowed_origins = [\"nonsense\", \"https://app.example.com/\"]\n"),
+            vec![key],
+            vec![],
+        ),
+        (format!("{upstream}[store]\nurl = \"redis://a?node=b:1\"\n"), vec![key], vec![]),
+        (upstream.to_owned(), vec![key, ("GRANTD_OWNER_PASSWORD", "short")], vec![facade]),
+        (upstream.to_owned(), vec![key, ("RUST_LOG", "grantd=loud")], vec![]),
+    ] {
+        for command in [serve, token_service, facade] {
+            let exact = check(&config, &env, &["--for", command]).await;
+            let expected = if good.contains(&command) { 0 } else { 64 };
+            assert_eq!(exact.status.code(), Some(expected), "{command} {config} {env:?}: {}", stderr(&exact));
+            if expected == 64 {
+                // The command itself says the same.
+                let ran = grantd(&[command, "--config", file.to_str().unwrap()], &env, "").await;
+                assert_eq!((ran.status.code(), stderr(&ran)), (Some(64), stderr(&exact)), "{command} {config} {env:?}");
+            }
+        }
+    }
+
+    let some = check(&format!("{upstream}{open}"), &[], &[]).await;
+    let said = stdout(&some);
+    assert!(said.contains("# The configuration is good for `grantd serve`.\n"), "{said}");
+    assert!(
+        said.contains("# The configuration is good for `grantd facade`, once GRANTD_SERVICE_KEY is set.\n"),
+        "{said}"
+    );
+    assert!(said.contains("# Not for `grantd token-service`: ") && said.contains("in the clear"), "{said}");
+    said.parse::<toml::Table>().expect("what it prints is a configuration");
+    let none = check(open, &[], &[]).await;
+    assert_eq!(none.status.code(), Some(64));
+    for says in
+        ["for `grantd serve`: where is your MCP server?", "for `grantd token-service`: ", "for `grantd facade`: "]
+    {
+        assert!(stderr(&none).contains(says), "{}", stderr(&none));
+    }
+}
+
 #[tokio::test]
 async fn a_second_process_on_the_same_data_or_port_says_so() {
     let deployment = Deployment::embedded(Options::default()).await;

@@ -129,6 +129,13 @@ async fn an_assertion_is_good_once_at_every_replica() {
         refused(refresh(&client, &kept, &forged).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
         let held = pair(refresh(&client, &kept, &held).await).await;
 
+        let replayed = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            line["event"] == "client.assertion_replayed" && line["client_id"] == client.id.as_str()
+        };
+        while !deployment.logs().lines().any(replayed) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         for secret in [&first, &second, &once, &kept] {
             let signature = secret.rsplit('.').next().unwrap();
             assert!(!deployment.logs().contains(signature), "an assertion is in the log");

@@ -208,8 +208,19 @@ async fn what_a_store_lost_and_what_a_grant_lost_is_logged() {
     deployment.processes[0].kill().await;
     tokio::fs::copy(&kept, &file).await.unwrap();
     deployment.restart_embedded().await;
-    let followed = pair(client.refresh(&ahead.refresh).await).await;
+    assert!(client.is_accepted(&ahead.access).await);
     let event = logged(&mut deployment, "store.rollback_repaired").await;
+    is_about(&event, &client);
+    assert_eq!((event["level"].as_str(), event["remote_address"].as_str()), (Some("WARN"), Some("")));
+    let followed = pair(client.refresh(&ahead.refresh).await).await;
+    let by_refresh =
+        |event: &Value| event["event"] == "store.rollback_repaired" && event["remote_address"] == "127.0.0.1";
+    let event = loop {
+        if let Some(event) = events(&deployment.logs()).into_iter().find(by_refresh) {
+            break event;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     is_about(&event, &client);
     assert_eq!(event["level"], "WARN");
 

@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Deployment, Options, PASSWORD,
+    Client, Deployment, Options, PASSWORD, Site,
     client::{pair, refused},
     http,
     programs::{Upstream, run},
@@ -304,4 +304,71 @@ async fn a_scope_implies_others_wherever_it_is_asked_for_and_nowhere_else() {
         }
     })
     .await;
+}
+
+/// Whatever is called, and before a body is read; the refusal leads to a token that is good.
+#[tokio::test]
+async fn what_every_call_needs_is_asked_for_with_the_token() {
+    let noting = Noting::default();
+    let config = format!(
+        "[[resource]]\npaths = [\"/mcp\"]\nupstream = \"{}\"\ndefault_scopes = [\"admin\"]\nrequired_scopes = [\"use\"]\n\
+         [scopes]\nuse = \"Use this server\"\nread = \"Read\"\nadmin = {{ description = \"All\", implies = [\"use\", \"read\"] }}\n",
+        noting.start().await
+    );
+    Deployment::each(Options { config, ..Options::default() }, |deployment| {
+        let noting = noting.clone();
+        async move {
+            let resource = deployment.resource();
+            let client = Client::register(deployment.issuer()).await;
+            let with = async |scope: Option<&str>| {
+                let code = client.code_with(&[("scope", scope)]).await;
+                pair(client.exchange(&code).await).await
+            };
+            let before = noting.paths().len();
+            let reader = with(Some("read")).await;
+            for method in [reqwest::Method::POST, reqwest::Method::GET, reqwest::Method::DELETE] {
+                let answer =
+                    http().request(method, &resource).bearer_auth(&reader.access).body("{").send().await.unwrap();
+                let challenge = answer.headers()["www-authenticate"].to_str().unwrap().to_owned();
+                assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+                assert!(challenge.ends_with("scope=\"read use\""), "with what it has already: {challenge}");
+                refused(answer, StatusCode::FORBIDDEN, "insufficient_scope").await;
+            }
+            assert_eq!(noting.paths().len(), before, "nothing reached the upstream");
+            for scope in [Some("read use"), Some("admin"), None] {
+                let token = with(scope).await;
+                assert_eq!(post(&resource, &token.access, call("any")).await.status(), StatusCode::OK, "{scope:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_has_an_authority_of_its_own() {
+    let app = |_| Router::new().fallback(async || axum::Json(json!({"at": "the site"})));
+    let (site, other) = (Site::start(app).await, Site::start(app).await);
+    let resource = |path: &str, authority: Option<&Site>| {
+        let authority = authority.map(|site| format!("ca_file = \"{}\"\n", site.authority.display()));
+        let upstream = site.url("/mcp");
+        format!("[[resource]]\npaths = [\"{path}\"]\nupstream = \"{upstream}\"\n{}", authority.unwrap_or_default())
+    };
+    let config = resource("/mcp", Some(&site)) + &resource("/public", None) + &resource("/foreign", Some(&other));
+    let deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let client = Client::register(deployment.issuer()).await;
+    for (path, status) in [
+        ("/mcp", StatusCode::OK),
+        ("/public", StatusCode::BAD_GATEWAY),
+        ("/foreign", StatusCode::BAD_GATEWAY),
+        ("/mcp", StatusCode::OK),
+    ] {
+        let resource = format!("{}{path}", deployment.issuer());
+        let code = client.code_with(&[("resource", Some(&resource))]).await;
+        let token = pair(client.exchange(&code).await).await;
+        let answer = post(&resource, &token.access, call("any")).await;
+        assert_eq!(answer.status(), status, "{path}");
+        if status == StatusCode::OK {
+            assert_eq!(answer.json::<Value>().await.unwrap()["at"], "the site");
+        }
+    }
 }

@@ -191,10 +191,11 @@ async fn nobody_grows_the_store_without_signing_in() {
 #[tokio::test]
 async fn nobody_registers_without_end() {
     let config = "[http]\ntrusted_proxies = [\"127.0.0.1\"]\n".to_owned();
-    let deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let mut deployment = Deployment::embedded(Options { config, ..Options::default() }).await;
+    let issuer = deployment.issuer().to_owned();
     let register = async |address: &str| {
         http()
-            .post(format!("{}/oauth/register", deployment.issuer()))
+            .post(format!("{issuer}/oauth/register"))
             .header("x-forwarded-for", address)
             .json(&json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}))
             .send()
@@ -213,6 +214,11 @@ async fn nobody_registers_without_end() {
     assert!(last.headers().contains_key("retry-after"));
     let body: Value = last.json().await.unwrap();
     assert_eq!(body["error"], "temporarily_unavailable");
+    deployment.processes[0].until_output("\"client.registration_refused\"").await;
+    let logs = deployment.logs();
+    let event = logs.lines().find(|line| line.contains("\"client.registration_refused\"")).unwrap();
+    let event: Value = serde_json::from_str(event).unwrap();
+    assert_eq!((&event["level"], &event["remote_address"]), (&json!("WARN"), &json!("203.0.113.9")));
     // Others are not concerned, and neither is anybody at the token endpoint.
     assert_eq!(register("203.0.113.10").await.status(), StatusCode::CREATED);
     Client::register(deployment.issuer()).await.pair().await;

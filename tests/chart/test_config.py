@@ -72,7 +72,7 @@ RICH = {
     "sign_in": {"argon2_parallel": 4},
     "store": {"wait_replicas": 1},
     "facade": {"iss_parameter": False, "max_body": 65536},
-    "log": {"filter": 'warn,grantd="info"'},
+    "log": {"filter": 'warn,grantd[{event="serving"}]=info'},
     "resource": [
         {
             "paths": ["/articles", "/mcp"],

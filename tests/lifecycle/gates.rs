@@ -23,6 +23,7 @@ pub(crate) fn gate(world: &World, service: usize, cache_max_age: Duration) -> Ga
             name: "mcp".into(),
             paths: vec!["/mcp".into()],
             upstream: url::Url::parse("http://127.0.0.1:9/mcp").unwrap(),
+            upstream_tls: None,
             scopes: scopes.clone(),
             default_scopes: scopes,
             required_scopes: ScopeSet::default(),

@@ -268,7 +268,7 @@ class Module(unittest.TestCase):
     def test_grantd_accepts_the_files(self) -> None:
         for name in EXAMPLES:
             file = HERE / "expected" / name / "grantd.toml"
-            key = {"GRANTD_SERVICE_KEY": "a-key-that-only-this-test-knows"}
+            key = {"GRANTD_SERVICE_KEY": "a-key-that-only-this-very-test-knows"}
             said = good(GRANTD, "config", "check", "--config", file, env=key)
             self.assertIn('public_url = "https://mcp.example.com', said)
 
@@ -280,11 +280,11 @@ class Module(unittest.TestCase):
             told = {name: value.replace("%d", folder) for name, value in unit["environment"].items()}
             told["GRANTD_CONFIG"] = str(HERE / "expected/distributed/grantd.toml")
             # What systemd has not put there it misses; what is there it takes for the key of the facade.
-            refused = run(GRANTD, "config", "check", env=told)
+            refused = run(GRANTD, "config", "check", "--for", "facade", env=told)
             self.assertEqual(refused.returncode, 64, refused.stdout)
             self.assertIn(f"GRANTD_SERVICE_KEY_FILE: {folder}/GRANTD_SERVICE_KEY", refused.stderr)
-            (Path(folder) / loaded[0]).write_text("a-key-that-only-this-test-knows\n")
-            good(GRANTD, "config", "check", env=told)
+            (Path(folder) / loaded[0]).write_text("a-key-that-only-this-very-test-knows\n")
+            good(GRANTD, "config", "check", "--for", "facade", env=told)
 
     def test_each_role_starts_with_the_store_that_was_meant(self) -> None:
         common = 'settings.public_url = "https://mcp.example.com"; settings.upstream = "http://127.0.0.1:3000/mcp";'

@@ -5,6 +5,10 @@
 pub enum Event {
     /// A client was registered.
     ClientRegistered,
+    /// A registration was refused: too many came from its address.
+    RegistrationRefused,
+    /// An assertion by which a client authenticates came again. Nothing was changed.
+    AssertionReplayed,
     /// A person agreed.
     ConsentGiven,
     /// A person refused.
@@ -19,7 +23,7 @@ pub enum Event {
     Converged,
     /// A spent token whose successor never arrived was answered with the current pair.
     ReplyLost,
-    /// The store had lost acknowledged writes; a token from ahead of it was adopted.
+    /// The store had lost acknowledged writes; a token from ahead of it was adopted, by a refresh or by a bearer check.
     RollbackRepaired,
     /// The store had lost so many that a token which was issued once cannot be followed; it was refused.
     RollbackTooFar,
@@ -41,6 +45,8 @@ impl Event {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientRegistered => "client.registered",
+            Self::RegistrationRefused => "client.registration_refused",
+            Self::AssertionReplayed => "client.assertion_replayed",
             Self::ConsentGiven => "consent.given",
             Self::ConsentDenied => "consent.denied",
             Self::TokensIssued => "tokens.issued",
@@ -62,7 +68,9 @@ impl Event {
     pub const fn is_suspicious(self) -> bool {
         matches!(
             self,
-            Self::CodeReplayed
+            Self::RegistrationRefused
+                | Self::AssertionReplayed
+                | Self::CodeReplayed
                 | Self::RefreshReplayed
                 | Self::RefreshForged
                 | Self::RefreshCrowded

@@ -72,7 +72,9 @@ pub fn grant<'a>(
     Ok((user, all))
 }
 
-fn with_implied(policy: &Policy, scope: &ScopeSet, resource: &ResourceUri) -> ScopeSet {
+/// What was granted for a resource, with what it implies there by the policy of now: what whoever asks about a token is told.
+/// (RFC 6750 §3.1, RFC 7662 §2.2)
+pub fn with_implied(policy: &Policy, scope: &ScopeSet, resource: &ResourceUri) -> ScopeSet {
     policy.resource(resource).map_or_else(|| scope.clone(), |resource| policy.with_implied(scope, resource))
 }
 

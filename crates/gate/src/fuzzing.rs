@@ -215,6 +215,7 @@ fn upstream_url(target: &str) {
         name: String::new(),
         paths: vec!["/mcp".to_owned(), "/other".to_owned()],
         upstream,
+        upstream_tls: None,
         scopes: ScopeSet::default(),
         default_scopes: ScopeSet::default(),
         required_scopes: ScopeSet::default(),

@@ -57,7 +57,8 @@ pub struct GateConfig {
     pub cache_max_age: Duration,
     /// How many answers are kept.
     pub cache_entries: u64,
-    /// How long an open stream goes on without its grant being confirmed; it is asked for four times in that time.
+    /// How long an open stream goes on without its grant being confirmed; it is asked for after each quarter of
+    /// that time, so three times before the stream is cut.
     pub stream_max_age: Duration,
     /// How long TokenService may take to answer.
     pub call_timeout: Duration,
@@ -82,11 +83,13 @@ pub struct GateResource {
     pub paths: Vec<String>,
     /// Where calls go.
     pub upstream: Url,
+    /// How TLS is spoken there, where the public authorities are not all that is believed.
+    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// Every scope it knows.
     pub scopes: ScopeSet,
     /// What a client should ask for.
     pub default_scopes: ScopeSet,
-    /// What every call needs.
+    /// What every call needs, whatever it is: asked for with the token, before a body is read.
     pub required_scopes: ScopeSet,
     /// What some calls need beyond that. None: bodies are neither read nor held up.
     pub rules: Vec<GateRule>,
@@ -108,7 +111,8 @@ pub(crate) struct Inner {
     cache: cache::Cache,
     streams: streams::Streams,
     sessions: sessions::Sessions,
-    upstream: proxy::Upstream,
+    /// One for each resource.
+    upstreams: Vec<proxy::Upstream>,
     closing: CancellationToken,
     /// Places for bearer checks.
     calls: tokio::sync::Semaphore,
@@ -130,7 +134,11 @@ impl Gate {
             cache: cache::Cache::new(config.cache_max_age, config.call_timeout, config.cache_entries),
             streams: streams::Streams::default(),
             sessions: sessions::Sessions::new(),
-            upstream: proxy::upstream(),
+            upstreams: config
+                .resources
+                .iter()
+                .map(|resource| proxy::upstream(resource.upstream_tls.as_deref()))
+                .collect(),
             closing: CancellationToken::new(),
             calls: tokio::sync::Semaphore::new(config.max_calls),
             confirmations: tokio::sync::Semaphore::new(config.max_calls),

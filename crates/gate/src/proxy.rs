@@ -7,9 +7,9 @@
 //! 4. Its answer streams back without buffering (`passing`); only a list of tools from which some are to be hidden is read
 //!    first (`hidden`). A client that hangs up drops the upstream's request.
 //!
-//! What goes wrong at the upstream is a 502 that names no internals; its cause is logged, once.
+//! What goes wrong at the upstream is a 502, and a 504 where it is silent; neither names internals. The cause is logged, once.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -19,12 +19,20 @@ use axum::{
 use grantd_oauth_types::OAuthErrorCode;
 use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::GaiResolver},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
+use tower::{
+    BoxError,
+    timeout::{Timeout, error::Elapsed},
+    util::BoxCloneSyncService,
+};
 
 use crate::{
     GateResource, Inner, answer, calls,
@@ -38,8 +46,16 @@ use crate::{
     uploading,
 };
 
-/// The connections to upstreams.
-pub(crate) type Upstream = Client<HttpsConnector<HttpConnector>, Body>;
+/// The connections to an upstream.
+pub(crate) type Upstream = Client<BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>, Body>;
+
+/// How long its name may be looked up. Not shorter: a resolver waits five seconds for each nameserver that is silent before it
+/// asks the next.
+const LOOKUP: Duration = Duration::from_secs(15);
+
+/// How long connecting may take after that, over all of its addresses. One that answers nothing would otherwise hold the call for
+/// as long as the kernel tries, some two minutes.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Shorter than what servers usually wait (Node and uvicorn five seconds): a call that is sent on a connection while the
 /// upstream closes it cannot be sent again, and would be a 502.
@@ -48,17 +64,22 @@ const IDLE: Duration = Duration::from_secs(4);
 /// An answer that is not longer, in bytes, is passed on without looking after it: it is there at once.
 const AT_ONCE: u64 = 64 << 10;
 
-pub(crate) fn upstream() -> Upstream {
-    let mut http = HttpConnector::new();
+pub(crate) fn upstream(tls: Option<&rustls::ClientConfig>) -> Upstream {
+    let mut http = HttpConnector::new_with_resolver(Timeout::new(GaiResolver::new(), LOOKUP));
     // TLS is the business of what wraps it.
     http.enforce_http(false);
     // The pieces of a body must not wait for each other.
     http.set_nodelay(true);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
+    // Each address gets its share, so that one that is silent leaves time for the others.
+    http.set_connect_timeout(Some(CONNECT));
+    let https = HttpsConnectorBuilder::new();
+    let https = match tls {
+        Some(tls) => https.with_tls_config(tls.clone()),
+        None => https.with_webpki_roots(),
+    };
+    let https = https.https_or_http().enable_http1().wrap_connector(http);
+    // The TLS handshake has what is left of both.
+    let connector = BoxCloneSyncService::new(Timeout::new(https, LOOKUP + CONNECT));
     Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector)
 }
 
@@ -69,7 +90,9 @@ pub(crate) async fn forward(
     request: Request,
     admitted: Registered,
 ) -> Response<Body> {
-    let Some(resource) = gate.resource(at) else { return answer::unavailable() };
+    let (Some(resource), Some(upstream)) = (gate.resource(at), gate.upstreams.get(at)) else {
+        return answer::unavailable();
+    };
     let (allowed, since) = (admitted.allowed.clone(), Instant::now());
     // A tunnel, and an echo of what the gate has added: neither is about a resource.
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -119,7 +142,7 @@ pub(crate) async fn forward(
         outgoing.headers_mut().remove(header::ACCEPT_ENCODING);
     }
 
-    let sent = tokio::time::timeout(gate.config.upstream_timeout, gate.upstream.request(outgoing)).await;
+    let sent = tokio::time::timeout(gate.config.upstream_timeout, upstream.request(outgoing)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
         Ok(Err(_)) if admitted.cut.is_cancelled() => return taken_back(&gate, resource),
@@ -127,17 +150,17 @@ pub(crate) async fn forward(
         Ok(Err(error)) if is_of_the_request(&error) => {
             return answer::error(StatusCode::BAD_REQUEST, "invalid_request", "the body broke off");
         }
+        Ok(Err(error)) if error.is_connect() && took_too_long(&error) => {
+            tracing::warn!(event = "upstream.timeout", resource = %resource.identifier, error = &error as &dyn std::error::Error, "the upstream could not be connected to in time");
+            return gateway_timeout();
+        }
         Ok(Err(error)) => {
             tracing::warn!(event = "upstream.unreachable", resource = %resource.identifier, error = &error as &dyn std::error::Error);
             return bad_gateway();
         }
         Err(_) => {
             tracing::warn!(event = "upstream.timeout", resource = %resource.identifier);
-            return answer::error(
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "the server behind this gate did not answer in time",
-            );
+            return gateway_timeout();
         }
     };
 
@@ -221,6 +244,10 @@ fn bad_gateway() -> Response<Body> {
     )
 }
 
+fn gateway_timeout() -> Response<Body> {
+    answer::error(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "the server behind this gate did not answer in time")
+}
+
 /// Takes the path of the public URL off a request, as a proxy in front may have done before.
 pub(crate) fn strip(request: &mut Request, prefix: &str) {
     let Some(rest) = request.uri().path_and_query().and_then(|all| all.as_str().strip_prefix(prefix)) else { return };
@@ -262,6 +289,13 @@ fn causes<'a>(
 
 fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<LengthLimitError>())
+}
+
+fn took_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::TimedOut)
+    };
+    causes(error).any(|cause| cause.is::<Elapsed>() || io(cause))
 }
 
 /// Whether it was the request's body that failed, not the upstream.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod asking;
 
@@ -357,8 +357,68 @@ pub(crate) struct Backup {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check the configuration, and print what is in force (without secrets)
-    #[command(after_long_help = "Example:\n  grantd config check --config /etc/grantd.toml")]
-    Check(Common),
+    #[command(
+        long_about = "Checks the configuration, and prints what is in force (without secrets).\n\n\
+            Each command needs other parts of a configuration. Without --for it is good when one of `grantd serve`, \
+            `grantd token-service` and `grantd facade` would start with it, and for each of the others the output says \
+            what is missing; a service key may still be missing, as it comes from the environment. With --for it is judged as \
+            that command judges it, with this environment.\n\n\
+            Nothing is connected to, and certificates are not read: they may be elsewhere.",
+        after_long_help = "Examples:\n  \
+            grantd config check --config /etc/grantd.toml\n  \
+            grantd config check --config /etc/grantd.toml --for facade\n\n\
+            Exit codes: 0 it is good, 64 it must change."
+    )]
+    Check(Check),
+}
+
+/// `grantd config check`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    /// The command that is to start with it
+    #[arg(long = "for", value_name = "COMMAND")]
+    pub(crate) command: Option<Server>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The commands that serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Server {
+    /// Everything in one process
+    Serve,
+    /// The gRPC half
+    TokenService,
+    /// The HTTP half
+    Facade,
+}
+
+impl Server {
+    /// What it needs of a configuration.
+    pub(crate) fn purpose(self) -> Purpose {
+        match self {
+            Self::Serve => Purpose::Serve,
+            Self::TokenService => Purpose::TokenService,
+            Self::Facade => Purpose::Facade,
+        }
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Serve => "grantd serve",
+            Self::TokenService => "grantd token-service",
+            Self::Facade => "grantd facade",
+        })
+    }
+}
+
+impl Check {
+    /// Loads the configuration as a command would, with these variables.
+    pub(crate) fn load(&self, purpose: Purpose, variables: &Variables) -> Result<Config, config::ConfigError> {
+        self.common.clone().load_from(purpose, Vec::new(), variables)
+    }
 }
 
 impl Common {
@@ -373,6 +433,15 @@ impl Common {
         purpose: Purpose,
         more: Vec<(&'static str, &'static str, Option<String>)>,
     ) -> Result<Config, config::ConfigError> {
+        self.load_from(purpose, more, &Variables::of_process())
+    }
+
+    fn load_from(
+        self,
+        purpose: Purpose,
+        more: Vec<(&'static str, &'static str, Option<String>)>,
+        variables: &Variables,
+    ) -> Result<Config, config::ConfigError> {
         let listen = if purpose == Purpose::TokenService { "token_service.listen" } else { "listen" };
         let ours = [
             ("--public-url", "public_url", self.public_url),
@@ -385,8 +454,7 @@ impl Common {
             .chain(more)
             .filter_map(|(name, key, value)| Some(Flag { name, key, value: value? }))
             .collect();
-        let variables = Variables::of_process();
-        config::load(Input { file: self.config.as_deref(), variables: Some(&variables), flags }, purpose)
+        config::load(Input { file: self.config.as_deref(), variables: Some(variables), flags }, purpose)
     }
 }
 

@@ -64,7 +64,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Backup(command) => runtime()?.block_on(commands::backup::run(command)),
         Command::Doctor(command) => runtime()?.block_on(commands::doctor::run(command)),
         Command::Health(command) => runtime()?.block_on(commands::health::run(command)),
-        Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags.load(Purpose::Tool)?),
+        Command::Config(ConfigCommand::Check(flags)) => commands::config::check(&flags),
     }
 }
 

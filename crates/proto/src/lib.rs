@@ -1,7 +1,7 @@
 //! Generated Rust for `proto/grantd/v1`, and the two things every caller of it needs: one transport type, and errors
 //! with a reason.
 //!
-//! * [`v1`] is the generated code: messages, clients, servers.
+//! * [`v1`] is the generated code: messages, clients, servers. A message that holds a secret shows its name only.
 //! * [`Transport`] hides whether the service is in this process or behind a socket, so the facade and the gate are
 //!   written once and need no generic parameters.
 //! * [`error`] maps between a gRPC status and the OAuth error code it carries as `google.rpc.ErrorInfo`.
@@ -11,12 +11,16 @@
 use tower::util::BoxCloneSyncService;
 
 pub mod error;
+#[cfg(test)]
+mod redaction;
 
 /// Messages, clients and servers of package `grantd.v1`.
 #[expect(missing_docs, reason = "generated; documented in the .proto files")]
 #[allow(clippy::all, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("grantd.v1");
+    // `Debug` of the messages that hold secrets.
+    include!(concat!(env!("OUT_DIR"), "/grantd_debug.rs"));
 }
 
 /// The encoded `FileDescriptorSet` of the contract, for gRPC reflection.

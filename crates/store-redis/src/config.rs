@@ -12,6 +12,8 @@ use std::{
 
 use grantd_store::Timestamp;
 
+use crate::{error::ConnectError, target::Target};
+
 /// Where Redis is, and how long to wait for it.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -81,6 +83,17 @@ impl RedisConfig {
             wait_replicas: 0,
             wait_timeout: Duration::from_millis(500),
         }
+    }
+}
+
+impl RedisConfig {
+    /// Looks at what is written, without asking anybody and without reading files.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Url`] and [`ConnectError::Tls`], as [`RedisStore::connect`](crate::RedisStore::connect) would say.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        Target::server(self).map(drop)
     }
 }
 

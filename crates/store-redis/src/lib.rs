@@ -63,7 +63,7 @@ impl RedisStore {
     /// Connects, and checks that this Redis can be relied on. Fails when Redis is away now; once connected, the store
     /// comes back by itself whenever Redis does.
     pub async fn connect(config: RedisConfig, offset: ClockOffset) -> Result<Self, ConnectError> {
-        let target = Arc::new(Target::new(&config)?);
+        let target = Arc::new(Target::new(&config).await?);
         let heard = Heard::new();
         let connections = Connections::open(&config, &target, &heard).await?;
         startup::check(&connections, config.wait_replicas).await?;

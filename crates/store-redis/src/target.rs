@@ -69,12 +69,19 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
-        let mut server = server(&config.url)?;
-        if tls_is_used(&config.url) {
-            server.tls = Some(tls::connector(config)?.into());
-        } else if config.ca_file.is_some() || config.client_identity.is_some() {
+    /// What the URL says, without TLS; refused where certificates would not be used.
+    pub(crate) fn server(config: &RedisConfig) -> Result<Config, ConnectError> {
+        let server = server(&config.url)?;
+        if !tls_is_used(&config.url) && (config.ca_file.is_some() || config.client_identity.is_some()) {
             return Err(ConnectError::Tls("certificates are configured, but the URL does not say TLS (rediss)".into()));
+        }
+        Ok(server)
+    }
+
+    pub(crate) async fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
+        let mut server = Self::server(config)?;
+        if tls_is_used(&config.url) {
+            server.tls = Some(tls::connector(config).await?.into());
         }
         server.version = RespVersion::RESP3;
         server.fail_fast = true;
@@ -100,14 +107,15 @@ impl Target {
         let mut builder = self.builder.clone();
         let timeout = self.connect_timeout + self.lookup_time().await;
         builder.with_connection_config(|connection| connection.connection_timeout = timeout);
-        match self.files.as_ref().map(tls::connector) {
-            Some(Ok(connector)) => {
-                builder.with_config(|server| server.tls = Some(connector.into()));
+        if let Some(files) = &self.files {
+            match tls::connector(files).await {
+                Ok(connector) => {
+                    builder.with_config(|server| server.tls = Some(connector.into()));
+                }
+                Err(cause) => {
+                    tracing::warn!(event = "store.certificates", %cause, "using the certificates of the start");
+                }
             }
-            Some(Err(cause)) => {
-                tracing::warn!(event = "store.certificates", %cause, "using the certificates of the start");
-            }
-            None => {}
         }
         builder.build().map_err(|cause| error::connect(&cause))
     }

@@ -8,9 +8,13 @@
 //!    `cluster-preferred-endpoint-type hostname` say otherwise).
 //!
 //! The files are read for each new client, so that a new certificate is used from the next connection on. Only at the
-//! start they must be readable.
+//! start they must be readable. The system's authorities are read once: they are some hundred, and what changes there is for
+//! the next start. Either is done beside the runtime, as files may be slow and parsing takes a while.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use fred::{
     rustls::{
@@ -24,12 +28,29 @@ use fred::{
 
 use crate::{config::RedisConfig, error::ConnectError};
 
-pub(crate) fn connector(config: &RedisConfig) -> Result<TlsConnector, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
+/// Whom everybody here trusts.
+static AUTHORITIES: OnceLock<RootCertStore> = OnceLock::new();
+
+fn authorities() -> &'static RootCertStore {
+    AUTHORITIES.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(load_native_certs().certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots
+    })
+}
+
+/// With what the files hold now.
+pub(crate) async fn connector(config: &RedisConfig) -> Result<TlsConnector, ConnectError> {
+    let config = config.clone();
+    let read = tokio::task::spawn_blocking(move || read(&config)).await;
+    read.map_err(|cause| ConnectError::Tls(cause.to_string()))?
+}
+
+fn read(config: &RedisConfig) -> Result<TlsConnector, ConnectError> {
+    let mut roots = authorities().clone();
     if let Some(file) = &config.ca_file {
         for certificate in certificates(file)? {
             roots.add(certificate).map_err(because(file, "is no certificate authority"))?;

@@ -55,7 +55,7 @@ impl Key {
         Self(format!("oauth:jti:{{{hash}}}"))
     }
 
-    /// A key for a store's own tests.
+    /// A key of any name: for what a store keeps beside records, such as the parts of an index, and for its tests.
     pub fn raw(name: impl Into<String>) -> Self {
         Self(name.into())
     }

@@ -5,19 +5,20 @@ use std::path::PathBuf;
 
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::error::OTelSdkError;
-use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::TryInitError;
+
+use crate::WrongDirective;
 
 /// Why telemetry could not be set up, or not be flushed.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The log filter is not a list of `EnvFilter` directives.
-    #[error("{from} is not a log filter")]
+    #[error("{from}: {wrong}")]
     Filter {
-        /// Where the filter came from: `RUST_LOG` or `log_filter`.
+        /// Where the filter came from: `RUST_LOG` or the configuration.
         from: &'static str,
         /// What is wrong with it.
-        source: ParseError,
+        wrong: WrongDirective,
     },
     /// An `OTEL_*` variable has a value that cannot be honoured.
     #[error("{variable}: {reason}")]

@@ -1,7 +1,7 @@
 //! What is logged, and what is exported.
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, ParseError, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::Registry;
 
@@ -28,14 +28,12 @@ impl Directives {
     pub(crate) fn choose(configured: &str, env: &impl Env) -> Self {
         match env.get("RUST_LOG") {
             Some(text) => Self { text, from: "RUST_LOG" },
-            None => Self { text: configured.to_owned(), from: "log_filter" },
+            None => Self { text: configured.to_owned(), from: "the configured log filter" },
         }
     }
 
     fn parse(&self) -> Result<EnvFilter, TelemetryError> {
-        EnvFilter::builder()
-            .parse(&self.text)
-            .map_err(|source: ParseError| TelemetryError::Filter { from: self.from, source })
+        parse(&self.text).map_err(|wrong| TelemetryError::Filter { from: self.from, wrong })
     }
 
     /// What reaches stderr.
@@ -55,6 +53,32 @@ impl Directives {
         let not_transport = filter_fn(|metadata| !is_transport(metadata)).with_max_level_hint(LevelFilter::TRACE);
         Ok(FilterExt::<Registry>::or(self.parse()?, ours).and(not_transport))
     }
+}
+
+/// Looks at a filter as it stands in a configuration.
+///
+/// # Errors
+///
+/// The directive that is none.
+pub fn check_filter(text: &str) -> Result<(), WrongDirective> {
+    parse(text).map(drop)
+}
+
+/// One directive of a log filter is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{directive:?} is no directive: write a level, or a module and a level, with commas between, such as \"warn,grantd=info\""
+)]
+pub struct WrongDirective {
+    directive: String,
+}
+
+fn parse(text: &str) -> Result<EnvFilter, WrongDirective> {
+    EnvFilter::builder().parse(text).map_err(|_| {
+        // Its own error does not say which.
+        let wrong = text.split(',').find(|directive| EnvFilter::builder().parse(directive).is_err());
+        WrongDirective { directive: wrong.unwrap_or(text).to_owned() }
+    })
 }
 
 fn is_ours(metadata: &Metadata<'_>) -> bool {
@@ -83,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_bad_filter_says_where_it_came_from() {
-        let error = Directives { text: "grantd=loud".to_owned(), from: "RUST_LOG" }.logged().unwrap_err();
-        assert_eq!(error.to_string(), "RUST_LOG is not a log filter");
+        let error = Directives { text: "warn,grantd=loud".to_owned(), from: "RUST_LOG" }.logged().unwrap_err();
+        assert!(error.to_string().starts_with("RUST_LOG: \"grantd=loud\" is no directive"), "{error}");
     }
 }

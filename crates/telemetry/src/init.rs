@@ -29,6 +29,17 @@ pub fn init(config: TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     init_from(config, |name: &str| std::env::var(name).ok())
 }
 
+/// Whether [`init`] would take these settings and the environment of the process. Nothing is set up, and no file is read.
+///
+/// # Errors
+///
+/// If a setting cannot be honoured.
+pub fn check(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    let env = |name: &str| std::env::var(name).ok();
+    Directives::choose(&config.log_filter, &env).logged()?;
+    Exports::read(&env).map(drop)
+}
+
 /// [`init`], with the environment as an argument.
 ///
 /// Settings that only the OpenTelemetry libraries read (`OTEL_EXPORTER_OTLP_HEADERS`, `…_COMPRESSION`, `…_INSECURE`,

@@ -48,6 +48,7 @@ mod metrics;
 
 pub use config::{DEFAULT_LOG_FILTER, LogFormat, TelemetryConfig, UnknownLogFormat};
 pub use error::TelemetryError;
-pub use init::{SHUTDOWN_LIMIT, Telemetry, build, init, init_from};
+pub use filter::{WrongDirective, check_filter};
+pub use init::{SHUTDOWN_LIMIT, Telemetry, build, check, init, init_from};
 pub use layer::{GrpcClientTrace, GrpcServerTrace, HttpServerTrace, ResponseFuture, Traced};
 pub use metrics::{GrpcServerMetrics, Measured, MeasuredFuture, SCRAPE_CONTENT_TYPE, Scrape};

@@ -13,7 +13,7 @@
 
 use grantd_client_metadata::{ASSERTION_TYPE, Algorithm, Assertion, AssertionError, VerifyError};
 use grantd_core::{
-    Draw, RecordKey, Timestamp,
+    Draw, Event, RecordKey, Timestamp,
     records::{Client, ClientKeys, UsedAssertion},
     register::{self, Credentials},
 };
@@ -22,7 +22,13 @@ use grantd_proto::v1;
 use grantd_store::CommitOutcome;
 use tonic::Status;
 
-use crate::{Service, documents::key_set, errors, trace};
+use crate::{
+    Service,
+    documents::key_set,
+    errors,
+    events::{self, About},
+    trace,
+};
 
 /// What a client showed, as far as it does not depend on a secret that its record holds.
 pub(crate) enum Shown {
@@ -137,7 +143,7 @@ impl Service {
         if !is_used && self.commit(&loaded, change, commit).await? == CommitOutcome::Committed {
             return Ok(());
         }
-        tracing::warn!(target: "grantd::security", event = "client.assertion_replayed", client_id = %id);
+        events::log(Event::AssertionReplayed, &About { client_id: Some(id), ..About::default() });
         Err(refused("this client_assertion was used before; make a new one for each request"))
     }
 }

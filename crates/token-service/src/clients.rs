@@ -55,7 +55,10 @@ impl Service {
             .id;
         // Bursts from the shared addresses of hosted clients are normal. A caller that says no address is not limited.
         if !sent.remote_address.is_empty() && !self.0.registrations.admits(&limits::network(&sent.remote_address)) {
-            tracing::warn!(target: "grantd::security", event = "client.registration_refused", remote_address = sent.remote_address);
+            events::log(
+                Event::RegistrationRefused,
+                &About { remote_address: &sent.remote_address, ..About::default() },
+            );
             return Err(Word::SlowDown.status("too many registrations from this address; try again in a minute"));
         }
         let key = RecordKey::Client(id.clone());

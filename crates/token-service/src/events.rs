@@ -1,5 +1,7 @@
 //! Security events as structured logs, and how many there were of each (`grantd.security.events`). Names are stable; no field
 //! ever holds a secret, and the count knows nothing but the name.
+//!
+//! Nothing else logs under this target, and what is logged here is counted: a test reads the sources (`tests/metrics.rs`).
 
 use std::sync::LazyLock;
 

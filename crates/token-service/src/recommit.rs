@@ -1,10 +1,11 @@
 //! What was taken back stays taken back when a store fails over.
 //!
 //! A replica that is promoted may lack the last commits of its primary, and with them what was acknowledged: revocations,
-//! the removal of clients and people, new passwords, and what a person's groups are. Everything else that is lost so is mended when its owner comes back
-//! (see `grantd_core::ratchet`); these have no owner who would.
+//! the removal of clients and people, new passwords, a person's address and groups. Everything else that is lost so is mended
+//! when its owner comes back (see `grantd_core::ratchet`); these have no owner who would.
 //!
-//! 1. Each of them that this process commits is remembered for a minute, longer than an asynchronous replica lags.
+//! 1. Each of them that this process commits is remembered for a quarter of an hour: a store may be away for a while before it
+//!    has failed over, and what was committed a minute before that is surely on every replica.
 //! 2. When the store's announcements break off, or a connection to it had to be made anew, it may have failed over: what was
 //!    remembered is done again, back to a minute before the store was last known to be whole. A grant that is still revoked is
 //!    only announced again, which a gate that missed it needs anyway.
@@ -15,6 +16,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -50,7 +52,7 @@ const MOST: usize = 100_000;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is not to come back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum TakenBack {
     /// A grant, revoked.
     Grant(GrantId),
@@ -84,7 +86,7 @@ pub(crate) enum TakenBack {
 }
 
 /// A person's address and groups, as they were committed last.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Profile {
     /// The key of the record.
     pub(crate) username: String,
@@ -98,7 +100,33 @@ pub(crate) struct Profile {
     pub(crate) groups: Vec<String>,
 }
 
-/// What was taken back in the last minute.
+impl fmt::Debug for TakenBack {
+    /// Without the hash of the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grant(id) => f.debug_tuple("Grant").field(id).finish(),
+            Self::Client { id, epoch } => f.debug_struct("Client").field("id", id).field("epoch", epoch).finish(),
+            Self::Person { username, subject } => {
+                f.debug_struct("Person").field("username", username).field("subject", subject).finish()
+            }
+            // Of a person's own data no more than whose it is.
+            Self::Profile(Profile { username, subject, revision, email: _, groups: _ }) => f
+                .debug_struct("Profile")
+                .field("username", username)
+                .field("subject", subject)
+                .field("revision", revision)
+                .finish_non_exhaustive(),
+            Self::Password { username, subject, epoch, password_hash: _ } => f
+                .debug_struct("Password")
+                .field("username", username)
+                .field("subject", subject)
+                .field("epoch", epoch)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+/// What was taken back in the last quarter of an hour ([`REMEMBERED`]).
 #[derive(Default)]
 pub(crate) struct Recent(Mutex<Remembered>);
 
@@ -243,6 +271,13 @@ mod tests {
 
     fn grant(n: u8) -> TakenBack {
         TakenBack::Grant(GrantId::new([n; 16]))
+    }
+
+    #[test]
+    fn the_hash_of_a_password_is_not_shown() {
+        let [username, subject, password_hash] = ["alice", "subject", "$argon2id$marker"].map(str::to_owned);
+        let shown = format!("{:?}", TakenBack::Password { username, subject, epoch: 1, password_hash });
+        assert!(shown.contains("alice") && !shown.contains("marker"), "{shown}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@
 //! 5. Only a token that is not there costs a second read, of its grant: a store that lost a write may know it from ahead.
 
 use grantd_core::{
-    RecordKey,
+    Event, RecordKey,
     ratchet::Standing,
     records::{AccessRecord, Client, Grant},
     register,
@@ -23,6 +23,7 @@ use crate::{
     Service,
     assertions::Shown,
     convert, errors,
+    events::{self, About},
     tokens::own_commit_id,
     transaction::{Loaded, draw},
 };
@@ -145,7 +146,14 @@ impl Service {
         };
         match self.commit(&loaded, change, own_commit_id()?).await? {
             grantd_store::CommitOutcome::Committed => {
-                tracing::warn!(target: "grantd::security", event = "store.rollback_repaired", grant_id = %grant.id, "the store had lost an access token it had acknowledged");
+                let about = About {
+                    grant_id: Some(grant.id),
+                    client_id: Some(&grant.client_id),
+                    subject: &grant.subject,
+                    username: &grant.username,
+                    ..About::default()
+                };
+                events::log(Event::RollbackRepaired, &about);
                 Ok((loaded, Some(record)))
             }
             // Somebody repaired or rotated it just now; the token stands or falls by what they wrote.
@@ -210,9 +218,10 @@ impl Service {
         if let Some(token) = AccessToken::parse(token) {
             let (loaded, record) = self.access_record(&token).await?;
             let Some(record) = record else { return Ok(v1::IntrospectTokenResponse::default()) };
+            let scope = verify::with_implied(self.policy(), &record.scope, &record.resource);
             return Ok(v1::IntrospectTokenResponse {
                 active: true,
-                scope: record.scope.to_string(),
+                scope: scope.to_string(),
                 client_id: record.client_id.to_string(),
                 username: record.identity.username,
                 token_use: "access_token".to_owned(),
@@ -237,9 +246,10 @@ impl Service {
         if !works {
             return Ok(v1::IntrospectTokenResponse::default());
         }
+        let scope = verify::with_implied(self.policy(), &grant.scope, &grant.resource);
         Ok(v1::IntrospectTokenResponse {
             active: true,
-            scope: grant.scope.to_string(),
+            scope: scope.to_string(),
             client_id: grant.client_id.to_string(),
             username: grant.username.clone(),
             token_use: "refresh_token".to_owned(),

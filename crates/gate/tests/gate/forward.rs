@@ -1,6 +1,9 @@
 //! What passes through, in both directions.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -10,7 +13,11 @@ use axum::{
 use futures::StreamExt as _;
 use grantd_proto::v1::TokenAllowed;
 use reqwest::Method;
-use tokio::sync::mpsc;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
@@ -273,9 +280,9 @@ async fn what_the_upstream_answers_passes_but_what_would_mislead_a_client() {
 #[tokio::test]
 async fn an_upstream_that_is_away_or_slow_is_told_without_internals() {
     let mut away = config("http://127.0.0.1:9/secret-path");
-    away.upstream_timeout = std::time::Duration::from_millis(50);
+    away.upstream_timeout = Duration::from_millis(50);
     let mut slow = config(&listen(|_| std::future::pending::<Response<Body>>()).await);
-    slow.upstream_timeout = std::time::Duration::from_millis(50);
+    slow.upstream_timeout = Duration::from_millis(50);
     for (config, status, error) in [(away, 502, "upstream_unavailable"), (slow, 504, "upstream_timeout")] {
         let running = Running::with(config).await;
         let answer = running.call(1).send().await.unwrap();
@@ -284,6 +291,26 @@ async fn an_upstream_that_is_away_or_slow_is_told_without_internals() {
         let body = answer.text().await.unwrap();
         assert!(body.contains(error) && !body.contains("127.0.0.1") && !body.contains("secret"), "{body}");
     }
+}
+
+/// The kernel would try for two minutes; and the upstream may take five to answer.
+#[tokio::test]
+async fn an_upstream_that_nobody_can_connect_to_is_given_up_soon() {
+    // Nobody accepts, and once its queue is full it does not answer a SYN.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = silent.listen(0).unwrap();
+    let address = silent.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        queued.push(stream.unwrap());
+    }
+    let mut config = config(&format!("http://{address}/"));
+    config.upstream_timeout = Duration::from_secs(300);
+    let running = Running::with(config).await;
+    let answer = timeout(Duration::from_secs(20), running.call(1).send()).await.expect("it is given up").unwrap();
+    assert_eq!(answer.status(), 504);
+    assert!(answer.text().await.unwrap().contains("upstream_timeout"));
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) fn config(upstream: &str) -> GateConfig {
             name: "Articles".into(),
             paths: vec!["/mcp".into(), "/messages".into()],
             upstream: Url::parse(upstream).unwrap(),
+            upstream_tls: None,
             scopes: ScopeSet::parse_lenient("read write"),
             default_scopes: ScopeSet::parse_lenient("read"),
             required_scopes: ScopeSet::default(),

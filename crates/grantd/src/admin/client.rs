@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 
-use super::{operator::Operator, socket};
+use super::operator::Operator;
 use crate::{
     config::{Config, StoreUrl},
     data_dir,
@@ -32,6 +32,13 @@ pub(crate) struct Admin {
     pub(crate) operator: OperatorServiceClient<Transport>,
 }
 
+/// How long the running process may take to accept.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How often it is asked whether it is still there, and how long it may take to say so. What it does for the operator may take
+/// longer than any limit (a backup of a large store, the grants of a busy person), and goes on when nobody waits any more.
+const ALIVE: Duration = Duration::from_secs(20);
+
 /// Whether the store may be made by this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
@@ -46,7 +53,6 @@ impl Admin {
     /// Through the running process, or on the store itself when nothing runs.
     pub(crate) async fn connect(config: &Config, store: Store) -> Result<Self, Error> {
         let path = config.admin_socket();
-        socket::check_length(&path)?;
         let transport = match UnixStream::connect(&path).await {
             Ok(_) => through(&path).await?,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -70,7 +76,9 @@ async fn through(path: &Path) -> Result<Transport, Error> {
     let path = path.to_owned();
     let failed = || Error::because("cannot talk to the running grantd");
     let channel = Endpoint::from_static("http://grantd.sock")
-        .timeout(Duration::from_secs(30))
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(ALIVE)
+        .keep_alive_timeout(ALIVE)
         .connect_with_connector(tower::service_fn(move |_| {
             let path = path.clone();
             async move { UnixStream::connect(path).await.map(TokioIo::new) }
@@ -111,5 +119,52 @@ pub(crate) fn told(what: impl Into<String>) -> impl FnOnce(tonic::Status) -> Err
     move |status| match status.code() {
         tonic::Code::Unavailable | tonic::Code::Unknown => Error::because(what)(status),
         _ => Error::failed(format!("{what}: {}", status.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grantd_proto::v1::{BackupRequest, BackupResponse, operator_service_server::OperatorService};
+    use tokio::{net::UnixListener, time::Instant};
+    use tokio_stream::wrappers::UnixListenerStream;
+    use tonic::{Request, Response, Status, transport::Server};
+
+    use super::*;
+
+    /// Its store is large.
+    struct Slow;
+
+    #[tonic::async_trait]
+    impl OperatorService for Slow {
+        async fn backup(&self, _: Request<BackupRequest>) -> Result<Response<BackupResponse>, Status> {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok(Response::new(BackupResponse { records: 7 }))
+        }
+    }
+
+    async fn backup(path: &Path) -> Result<u64, Status> {
+        let mut operator = OperatorServiceClient::new(through(path).await.unwrap());
+        operator.backup(BackupRequest::default()).await.map(|answer| answer.into_inner().records)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_may_take_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grantd.sock");
+        let incoming = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
+        let server = Server::builder().add_service(OperatorServiceServer::new(Slow)).serve_with_incoming(incoming);
+        tokio::spawn(server);
+        assert_eq!(backup(&path).await.unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_stuck_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grantd.sock");
+        // Its kernel accepts, and nobody answers.
+        let _listener = UnixListener::bind(&path).unwrap();
+        let since = Instant::now();
+        backup(&path).await.unwrap_err();
+        assert!(since.elapsed() <= ALIVE * 3, "{:?}", since.elapsed());
     }
 }

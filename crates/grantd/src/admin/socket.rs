@@ -39,7 +39,6 @@ impl Drop for SocketFile {
 
 /// Listens; takes the place of a socket that a killed process left behind.
 pub(crate) async fn bind(path: &Path) -> Result<AdminSocket, Error> {
-    check_length(path)?;
     let failed = || Error::because(format!("cannot listen on the admin socket {}", path.display()));
     if UnixStream::connect(path).await.is_ok() {
         return Err(Error::failed(format!(
@@ -59,15 +58,15 @@ pub(crate) async fn bind(path: &Path) -> Result<AdminSocket, Error> {
 }
 
 /// Refuses a path that does not fit, before anything is opened.
-pub(crate) fn check_length(path: &Path) -> Result<(), Error> {
+pub(crate) fn check_length(path: &Path) -> Result<(), String> {
     let length = path.as_os_str().len();
     if length <= MAX_PATH {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "data_dir: the path of the admin socket, {}, has {length} bytes, and the system allows {MAX_PATH}; choose a shorter --data-dir",
+    Err(format!(
+        "the path of the admin socket, {}, has {length} bytes, and the system allows {MAX_PATH}; choose a shorter --data-dir",
         path.display()
-    )))
+    ))
 }
 
 /// Serves until the drain.
@@ -124,6 +123,6 @@ mod tests {
     #[test]
     fn a_long_path_is_refused_with_the_reason() {
         let error = check_length(Path::new(&"x".repeat(120))).unwrap_err();
-        assert!(error.to_string().contains("shorter --data-dir"), "{error}");
+        assert!(error.contains("shorter --data-dir"), "{error}");
     }
 }

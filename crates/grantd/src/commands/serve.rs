@@ -87,7 +87,6 @@ pub(crate) struct State {
 impl State {
     /// Opens the store, makes the first user, and listens for the operator.
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
-        socket::check_length(&config.admin_socket())?;
         owner::check_variables()?;
         data_dir::create(&config.data_dir)?;
         let Opened { store, embedded } = store::open(config).await?;

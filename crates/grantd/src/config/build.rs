@@ -26,7 +26,7 @@ impl Config {
     fn documents(&self) -> Result<DocumentConfig, Error> {
         let ClientMetadata { allowed_domains, ca_file, insecure_allow_private_addresses, .. } = &self.client_metadata;
         let fetcher = Fetcher::new(FetcherConfig {
-            tls: tls::public_client(ca_file.as_deref())?,
+            tls: tls::public_client(ca_file.as_deref().map(|file| (file, "client_metadata.ca_file")))?,
             allowed_domains: allowed_domains.clone(),
             allow_private_addresses: *insecure_allow_private_addresses,
         });
@@ -108,7 +108,7 @@ impl Config {
 
     /// For the gate.
     pub(crate) fn gate(&self) -> Result<GateConfig, Error> {
-        let resource = |resource: &Resource| {
+        let resource = |at: usize, resource: &Resource| {
             // Checked before; an upstream is missing only where nothing is served.
             let upstream = resource.upstream.as_deref().unwrap_or_default().parse();
             Ok(GateResource {
@@ -116,9 +116,14 @@ impl Config {
                 name: resource.name.clone().unwrap_or_else(|| resource.path().trim_start_matches('/').to_owned()),
                 paths: resource.paths.clone(),
                 upstream: upstream.map_err(Error::because("an upstream is no URL"))?,
+                upstream_tls: resource
+                    .ca_file
+                    .as_deref()
+                    .map(|file| tls::public_client(Some((file, &format!("resource[{at}].ca_file")))))
+                    .transpose()?,
                 scopes: scope_set(&resource.scopes),
                 default_scopes: scope_set(&resource.default_scopes),
-                required_scopes: ScopeSet::default(),
+                required_scopes: self::scopes(&resource.required_scopes),
                 rules: resource.rule.iter().map(Rule::gate).collect(),
                 trust_mcp_headers: resource.trust_mcp_headers,
                 hide_forbidden_tools: resource.hide_forbidden_tools,
@@ -126,7 +131,12 @@ impl Config {
         };
         Ok(GateConfig {
             public_url: self.public_url.clone(),
-            resources: self.resource.iter().map(resource).collect::<Result<_, Error>>()?,
+            resources: self
+                .resource
+                .iter()
+                .enumerate()
+                .map(|(at, each)| resource(at, each))
+                .collect::<Result<_, Error>>()?,
             cache_max_age: self.gate.cache_max_age.0,
             cache_entries: 100_000,
             stream_max_age: Duration::from_secs(30),

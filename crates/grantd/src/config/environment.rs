@@ -35,6 +35,15 @@ impl Variables {
         Self(variables.into_iter().filter(ours).collect())
     }
 
+    /// The same where a service key is set. `None` where one is already.
+    pub(crate) fn with_a_service_key(&self) -> Option<Self> {
+        if self.0.keys().any(|name| name.starts_with(SERVICE_KEY)) {
+            return None;
+        }
+        let key = (SERVICE_KEY.to_owned(), "-".repeat(64));
+        Some(Self(self.0.clone().into_iter().chain([key]).collect()))
+    }
+
     /// One of them.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -45,5 +45,33 @@ impl Gate {
             "gate.max_body",
             "it must be between 1KiB and 1GiB",
         );
+        for (at, origin) in self.allowed_origins.iter().enumerate().filter(|(_, origin)| *origin != "*") {
+            let key = format!("gate.allowed_origins[{at}]");
+            match origin_of(origin) {
+                Some(meant) if meant == *origin => {}
+                Some(meant) => problems.add(
+                    key,
+                    format!(
+                        "no browser writes an origin like this: write {meant:?}, without path, slash or default port"
+                    ),
+                ),
+                None => problems.add(
+                    key,
+                    "write the origin of a page, such as \"https://app.example.com\", or \"*\" for every page",
+                ),
+            }
+        }
     }
+}
+
+/// How browsers write the origin of a page at this URL (RFC 6454 §6.2).
+fn origin_of(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    // Those of http, https and the like; extensions and editors have schemes of their own, and are written alike.
+    if url.origin().is_tuple() {
+        return Some(url.origin().ascii_serialization());
+    }
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{host}{port}", url.scheme()))
 }

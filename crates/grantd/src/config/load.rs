@@ -45,39 +45,56 @@ enum Source {
     Flag(&'static str),
 }
 
-/// Where each value came from, by its path.
+/// Where each value came from, by its path. Of tables only an empty one is a value: what else stands in a table may come
+/// from elsewhere, and is not to blame for what is missing.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(BTreeMap<String, Source>);
+pub(crate) struct Sources {
+    /// The file that was read.
+    file: Option<PathBuf>,
+    said: BTreeMap<String, Source>,
+}
 
 impl Sources {
     /// Whether anybody set this key.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.0.contains_key(path)
+        self.said.contains_key(path)
     }
 
     /// The place to change a key at, for an error.
     fn place(&self, path: &str) -> String {
-        let mut whole = path;
-        loop {
-            match self.0.get(whole) {
-                Some(Source::Flag(name)) => return (*name).to_owned(),
-                Some(Source::ServiceKey(variable)) => return variable.clone(),
-                Some(Source::Environment) if whole == path => return environment::variable(path),
-                Some(Source::Environment) => return format!("{}: {path}", environment::variable(whole)),
-                Some(Source::File(file)) => return format!("{}: {path}", file.display()),
-                None => match whole.rfind(['.', '[']) {
-                    Some(at) => whole = whole.split_at(at).0,
-                    None => return path.to_owned(),
-                },
-            }
+        // What was said of the key itself, of the array or table it was said in, or of what is in it.
+        let mut above = std::iter::successors(Some(path), |whole| Some(whole.split_at(whole.rfind(['.', '['])?).0));
+        let within = || self.said.keys().map(String::as_str).find(|key| is_within(key, path));
+        let Some(said) = above.find(|whole| self.said.contains_key(*whole)).or_else(within) else {
+            // A default: the file is where most would change it.
+            return self.file.as_ref().map_or(path.to_owned(), |file| format!("{}: {path}", file.display()));
+        };
+        match self.said.get(said) {
+            Some(Source::Flag(name)) => (*name).to_owned(),
+            Some(Source::ServiceKey(variable)) => variable.clone(),
+            Some(Source::Environment) if said == path => environment::variable(path),
+            Some(Source::Environment) => format!("{}: {path}", environment::variable(said)),
+            Some(Source::File(file)) => format!("{}: {path}", file.display()),
+            None => path.to_owned(),
         }
     }
+
+    /// Notes where a value came from, instead of what a weaker place said of it.
+    fn set(&mut self, path: String, source: &Source) {
+        self.said.retain(|key, _| !is_within(key, &path));
+        self.said.insert(path, source.clone());
+    }
+}
+
+/// Whether a key is below a table or in an array.
+fn is_within(key: &str, whole: &str) -> bool {
+    key.strip_prefix(whole).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// Reads, merges, completes and checks.
 pub(crate) fn load(input: Input<'_>, purpose: Purpose) -> Result<Config, ConfigError> {
     let mut merged = toml::Table::new();
-    let mut sources = Sources::default();
+    let mut sources = Sources { file: input.file.map(Path::to_owned), ..Sources::default() };
     let mut unknown = Vec::new();
     let schema = keys::schema();
 
@@ -139,7 +156,7 @@ pub(crate) fn load(input: Input<'_>, purpose: Purpose) -> Result<Config, ConfigE
 impl Sources {
     /// Notes that a key came from `GRANTD_SERVICE_KEY`, or the variable that names its file.
     pub(crate) fn set_by_service_key(&mut self, path: String, variable: &str) {
-        self.0.insert(path, Source::ServiceKey(variable.to_owned()));
+        self.said.insert(path, Source::ServiceKey(variable.to_owned()));
     }
 }
 
@@ -172,20 +189,23 @@ fn merge(into: &mut toml::Table, from: toml::Table, prefix: &str, source: &Sourc
     for (key, value) in from {
         let path = keys::join(prefix, &key);
         match value {
-            toml::Value::Table(table) => {
+            toml::Value::Table(table) if !table.is_empty() => {
                 let below = into.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
                 // A stronger table replaces a weaker text: a scope may be either.
                 if !below.is_table() {
                     *below = toml::Value::Table(toml::Table::new());
                 }
-                sources.0.insert(path.clone(), source.clone());
+                // A value no more, where it was one.
+                sources.said.remove(&path);
                 if let toml::Value::Table(below) = below {
                     merge(below, table, &path, source, sources);
                 }
             }
+            // An empty table says nothing of what a weaker one holds.
+            toml::Value::Table(empty) if into.get(&key).is_some_and(toml::Value::is_table) => drop(empty),
             value => {
                 into.insert(key, value);
-                sources.0.insert(path, source.clone());
+                sources.set(path, source);
             }
         }
     }

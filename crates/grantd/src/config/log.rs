@@ -1,6 +1,6 @@
 //! `[log]`: logs on standard error. Traces are configured by the standard `OTEL_*` variables.
 
-use grantd_telemetry::{DEFAULT_LOG_FILTER, LogFormat};
+use grantd_telemetry::{DEFAULT_LOG_FILTER, LogFormat, check_filter};
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
@@ -25,6 +25,9 @@ impl Log {
     pub(super) fn check(&self, problems: &mut Problems) {
         if let Err(error) = self.format.parse::<LogFormat>() {
             problems.add("log.format", error.to_string());
+        }
+        if let Err(error) = check_filter(&self.filter) {
+            problems.add("log.filter", error.to_string());
         }
     }
 

@@ -39,7 +39,7 @@ mod tokens;
 mod values;
 
 pub(crate) use self::{
-    environment::{OWNER_PASSWORD, Variables},
+    environment::{OWNER_PASSWORD, SERVICE_KEY, Variables},
     load::{Flag, Input, load},
     problems::ConfigError,
     resources::{Resource, Scopes},
@@ -47,6 +47,7 @@ pub(crate) use self::{
     values::Secret,
 };
 use self::{keys::ANY, load::Sources, problems::Problems};
+use crate::admin::socket;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +173,12 @@ impl Config {
         self.shutdown.check(problems);
         self.log.check(problems);
         resources::check(self, purpose, problems);
+        // The facade alone has no admin socket.
+        if purpose != Purpose::Facade
+            && let Err(text) = socket::check_length(&self.admin_socket())
+        {
+            problems.add("data_dir", text);
+        }
     }
 
     /// Where the admin socket is.

@@ -1,6 +1,6 @@
 //! `[[resource]]` and `[scopes]`: what is protected, and what may be granted.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use grantd_core::users::OWNER_GROUP;
 use grantd_oauth_types::{ClientId, Scope as ScopeToken};
@@ -23,12 +23,16 @@ pub(crate) struct Resource {
     pub(crate) paths: Vec<String>,
     /// Where the MCP server is.
     pub(crate) upstream: Option<String>,
+    /// An authority to believe beside the usual ones, where the MCP server is asked by TLS.
+    pub(crate) ca_file: Option<PathBuf>,
     /// What it is called, for people.
     pub(crate) name: Option<String>,
     /// What may be asked for; all of `[scopes]` unless given.
     pub(crate) scopes: Option<Vec<String>>,
     /// What a client gets that asks for nothing; all of `scopes` unless given.
     pub(crate) default_scopes: Option<Vec<String>>,
+    /// What every call needs.
+    pub(crate) required_scopes: Vec<String>,
     /// Whose members may approve access.
     pub(crate) allow_groups: Vec<String>,
     /// Clients, by id, that may introspect its tokens.
@@ -46,9 +50,11 @@ impl Default for Resource {
         Self {
             paths: Vec::new(),
             upstream: None,
+            ca_file: None,
             name: None,
             scopes: None,
             default_scopes: None,
+            required_scopes: Vec::new(),
             allow_groups: vec![OWNER_GROUP.to_owned()],
             introspection_clients: Vec::new(),
             trust_mcp_headers: false,
@@ -198,6 +204,11 @@ pub(super) fn check(config: &Config, purpose: Purpose, problems: &mut Problems) 
                     let from_top = config.upstream.as_ref() == Some(upstream);
                     problems.add(if from_top { "upstream".to_owned() } else { key("upstream") }, text);
                 }
+                problems.require(
+                    resource.ca_file.is_none() || upstream.starts_with("https://"),
+                    key("ca_file"),
+                    "the upstream is not asked by TLS, so it has no effect; write https:// in `upstream`, or leave it out",
+                );
             }
             None if matches!(purpose, Purpose::Serve | Purpose::Facade) => problems.add(
                 "",
@@ -239,6 +250,29 @@ fn check_scopes(config: &Config, resource: &Resource, key: &dyn Fn(&str) -> Stri
     for scope in defaults.iter().filter(|scope| !scopes.contains(scope)) {
         problems.add(key("default_scopes"), format!("{scope:?} is not one of the resource's scopes {scopes:?}"));
     }
+    let by_default = with_implied(config, defaults);
+    for scope in &resource.required_scopes {
+        if !scopes.contains(scope) {
+            problems.add(key("required_scopes"), format!("{scope:?} is not one of the resource's scopes {scopes:?}"));
+        } else if !by_default.contains(&scope) {
+            problems.add(
+                key("required_scopes"),
+                format!("{scope:?} is neither in default_scopes nor implied there: a client that asks for no scope would get a token that is good for nothing"),
+            );
+        }
+    }
+}
+
+/// Scopes, with what they imply.
+fn with_implied<'a>(config: &'a Config, scopes: &'a [String]) -> Vec<&'a String> {
+    let (mut all, mut new) = (Vec::new(), scopes.iter().collect::<Vec<_>>());
+    while let Some(scope) = new.pop() {
+        if !all.contains(&scope) {
+            all.push(scope);
+            new.extend(config.scopes.0.get(scope).into_iter().flat_map(|scope| &scope.implies));
+        }
+    }
+    all
 }
 
 /// Refuses what is implied and does not exist, and circles.

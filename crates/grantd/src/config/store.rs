@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use grantd_store_redis::{ClientIdentity, ConnectError, RedisConfig};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::problems::Problems;
@@ -38,18 +39,38 @@ const REDIS: [&str; 6] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel"
 
 impl Store {
     pub(super) fn check(&self, problems: &mut Problems) {
-        problems.require(
-            self.client_cert.is_some() == self.client_key.is_some(),
-            "store",
-            "client_cert and client_key go together: set both or none",
-        );
-        if let StoreUrl::Redis(url) = &self.url {
+        for (one, other, key) in [
+            (&self.client_cert, &self.client_key, "store.client_cert"),
+            (&self.client_key, &self.client_cert, "store.client_key"),
+        ] {
             problems.require(
-                url.host_str().is_some(),
-                "store.url",
-                "a Redis URL names a host, such as redis://127.0.0.1:6379",
+                one.is_none() || other.is_some(),
+                key,
+                "client_cert and client_key go together: set both or none",
             );
         }
+        let url = if self.url_file.is_some() { "store.url_file" } else { "store.url" };
+        match self.redis().map(|redis| redis.check()) {
+            Some(Err(ConnectError::Url(reason))) => {
+                problems.add(url, reason);
+            }
+            Some(Err(error)) => {
+                problems
+                    .add(if self.ca_file.is_some() { "store.ca_file" } else { "store.client_cert" }, error.to_string());
+            }
+            Some(Ok(())) | None => {}
+        }
+    }
+
+    /// Where Redis is, where the store is that.
+    pub(crate) fn redis(&self) -> Option<RedisConfig> {
+        let StoreUrl::Redis(url) = &self.url else { return None };
+        let mut redis = RedisConfig::new(url.as_str());
+        redis.wait_replicas = self.wait_replicas;
+        redis.ca_file.clone_from(&self.ca_file);
+        let identity = self.client_cert.clone().zip(self.client_key.clone());
+        redis.client_identity = identity.map(|(cert_file, key_file)| ClientIdentity { cert_file, key_file });
+        Some(redis)
     }
 }
 

@@ -56,10 +56,11 @@ fn the_default_file_documents_every_key() {
         let variable = super::environment::variable(&path);
         assert!(!from_environment || DEFAULT_FILE.contains(&variable), "config.default.toml lacks {variable}");
     }
-    // And it works: the examples in it are taken as they stand, but for files of secrets that stand beside the secret.
+    // And it works: the examples in it are taken as they stand, but for files of secrets that stand beside the secret, and the
+    // authority of an upstream that is not asked by TLS.
     let uncommented: String = uncommented
         .lines()
-        .filter(|line| !line.contains("_file = \"/etc/grantd/secrets/"))
+        .filter(|line| !line.contains("_file = \"/etc/grantd/secrets/") && !line.contains("/upstream-ca.crt"))
         .flat_map(|line| [line, "\n"])
         .collect();
     read(&uncommented, &[], &[], Purpose::Serve).unwrap();
@@ -155,8 +156,22 @@ fn errors_name_the_place_and_the_way_out() {
         ("public_url = \"https://a.example/oauth\"", "public_url: its path begins like one of grantd's own"),
         ("public_url = \"https://a.example/token/x\"", "public_url: its path begins like one of grantd's own"),
         ("[store]\nurl = \"postgres://a\"", "store.url: write \"embedded:\""),
-        ("[store]\nurl = \"redis-cluster:\"", "store.url: a Redis URL names a host"),
-        ("[store]\nclient_cert = \"tls.crt\"", "store: client_cert and client_key go together"),
+        ("[store]\nurl = \"redis-cluster:\"", "/grantd.toml: store.url: it names no host"),
+        ("[store]\nurl = \"redis://a?node=b:1\"", "/grantd.toml: store.url: it has a parameter that is not known"),
+        ("[store]\nurl = \"redis-sentinel://a\"", "/grantd.toml: store.url: expected redis[s]-sentinel://"),
+        (
+            "[store]\nclient_cert = \"tls.crt\"",
+            "/grantd.toml: store.client_cert: client_cert and client_key go together",
+        ),
+        ("[store]\nclient_key = \"tls.key\"", "/grantd.toml: store.client_key: client_cert and client_key go together"),
+        (
+            "[store]\nurl = \"redis://a\"\nca_file = \"ca.crt\"",
+            "/grantd.toml: store.ca_file: TLS to Redis: certificates are configured, but the URL does not say TLS",
+        ),
+        (
+            "[token_service.tls]\ncert_file = \"tls.crt\"",
+            "/grantd.toml: token_service.tls.cert_file: cert_file and key_file go together",
+        ),
         ("[gate]\ncache_max_age = \"5m\"", "gate.cache_max_age: it must be at most 1m"),
         (
             "[facade]\ntrusted_redirect_hosts = [\"https://a.example\"]",
@@ -168,6 +183,18 @@ fn errors_name_the_place_and_the_way_out() {
         ("[shutdown]\ndeadline = \"0s\"", "shutdown.deadline: it must be between 1s and 1h"),
         ("[token_service]\nurl = 1", "token_service.url: write a text in quotes, or several in an array"),
         ("[log]\nformat = \"xml\"", "log.format: a log format is one of"),
+        (
+            "[log]\nfilter = \"warn,grantd=loud\"",
+            "/grantd.toml: log.filter: \"grantd=loud\" is no directive: write a level",
+        ),
+        ("[gate]\nallowed_origins = [\"*\", \"nonsense\"]", "/grantd.toml: gate.allowed_origins[1]: write the origin"),
+        ("[gate]\nallowed_origins = [\"null\"]", "gate.allowed_origins[0]: write the origin"),
+        ("[gate]\nallowed_origins = [\"localhost:3000\"]", "gate.allowed_origins[0]: write the origin"),
+        ("[gate]\nallowed_origins = [\"https://App.example.com/\"]", "write \"https://app.example.com\""),
+        ("[gate]\nallowed_origins = [\"https://a.example:443\"]", "write \"https://a.example\""),
+        ("[gate]\nallowed_origins = [\"https://a.example/page\"]", "write \"https://a.example\""),
+        ("[gate]\nallowed_origins = [\"https://ex\u{e4}mple.com\"]", "write \"https://xn--exmple-cua.com\""),
+        ("[gate]\nallowed_origins = [\"chrome-extension://abc/\"]", "write \"chrome-extension://abc\""),
         ("[[resource]]\npaths = [\"mcp\"]", "resource[0].paths: \"mcp\": a path starts with a slash"),
         ("[[resource]]\npaths = [\"/oauth/x\"]", "this path is grantd's own"),
         ("[[resource]]\npaths = [\"/a\", \"/a\"]", "\"/a\" is there twice"),
@@ -176,6 +203,18 @@ fn errors_name_the_place_and_the_way_out() {
         (
             "[[resource]]\npaths = [\"/a\"]\nscopes = [\"x\"]\ndefault_scopes = [\"y\"]\n[scopes]\nx = \"X\"\ny = \"Y\"",
             "resource[0].default_scopes: \"y\" is not one of",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\nrequired_scopes = [\"x\"]",
+            "resource[0].required_scopes: \"x\" is not one of the resource's scopes",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\ndefault_scopes = [\"x\"]\nrequired_scopes = [\"y\"]\n[scopes]\nx = \"X\"\ny = \"Y\"",
+            "resource[0].required_scopes: \"y\" is neither in default_scopes nor implied there",
+        ),
+        (
+            "[[resource]]\npaths = [\"/a\"]\nca_file = \"ca.crt\"",
+            "resource[0].ca_file: the upstream is not asked by TLS",
         ),
         ("[scopes]\na = {implies = [\"b\"]}", "scopes.a.implies: \"b\" is not in [scopes]"),
         ("[scopes]\na = {implies = [\"a\"]}", "scopes.a.implies: it implies itself"),
@@ -220,7 +259,10 @@ fn errors_name_the_place_and_the_way_out() {
             "[[resource]]\npaths = [\"/a\"]\n[[resource]]\npaths = [\"/b\"]",
             "--upstream: there are several [[resource]]",
         ),
-        ("[scopes]\n\"a b\" = \"A\"", "scopes.a b: a scope is printable ASCII"),
+        ("[scopes]\n\"a b\" = \"A\"", "/grantd.toml: scopes.a b: a scope is printable ASCII"),
+        ("[scopes]\n\"a b\" = {description = \"A\"}", "/grantd.toml: scopes.a b: a scope is printable ASCII"),
+        ("[scopes]\n\"a b\" = {}", "/grantd.toml: scopes.a b: a scope is printable ASCII"),
+        ("[scopes]\na = {description = 1}", "/grantd.toml: scopes.a"),
         ("[scopes]\na = 1", "scopes.a: invalid type: integer `1`, expected a description"),
         (
             "[[token_service.caller]]\nname = \"a\"\nkey = \"short\"",
@@ -256,6 +298,36 @@ fn errors_name_variables_and_flags() {
     let error =
         read("", &[("GRANTD_RESOURCE", "[{paths = [\"/a\"], upstrem = \"b\"}]")], &[], Purpose::Tool).unwrap_err();
     assert!(error.contains("did you mean"), "{error}");
+}
+
+/// What is missing is not the fault of a neighbour that happens to stand in the same section.
+#[test]
+fn a_neighbour_is_not_blamed() {
+    let listen = ("GRANTD_TOKEN_SERVICE__LISTEN", "127.0.0.1:9000");
+    let error = read("", &[listen], &[], Purpose::TokenService).unwrap_err();
+    assert!(
+        error.contains("\n  /grantd.toml: token_service.caller: nobody could call: set GRANTD_SERVICE_KEY"),
+        "{error}"
+    );
+    let file = "[tokens]\naccess_ttl = \"60d\"\n[scopes]\na = \"A\"\n";
+    let error = read(file, &[("GRANTD_TOKENS__CODE_TTL", "1m")], &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("\n  /grantd.toml: tokens.refresh_ttl: ") && !error.contains("GRANTD_TOKENS"), "{error}");
+    // What a stronger place replaces is forgotten, whatever its form; and what an empty table holds is nothing.
+    let file = "[scopes]\na = {description = \"A\", implies = [\"b\"]}\n[tokens]\n";
+    let error = read(file, &[("GRANTD_SCOPES__A", "{implies = [\"c\"]}")], &[], Purpose::Tool).unwrap_err();
+    assert!(error.contains("\n  GRANTD_SCOPES__A__IMPLIES: \"c\" is not in [scopes]"), "{error}");
+    let texts = "[scopes]\na = {implies = [\"b\"]}\n";
+    let config = read(texts, &[("GRANTD_SCOPES__A", "A text")], &[], Purpose::Tool).unwrap();
+    assert_eq!(config.scopes.0["a"].description, "A text");
+    let config = read("[tokens]\naccess_ttl = \"2h\"", &[("GRANTD_TOKENS", "{}")], &[], Purpose::Tool).unwrap();
+    assert_eq!(config.tokens.access_ttl, Lifetime::secs(7200));
+}
+
+#[test]
+fn origins_are_taken_as_browsers_write_them() {
+    let origins =
+        "[\"*\", \"https://a.example\", \"http://a.example:8080\", \"vscode-webview://abc\", \"https://[::1]:3000\"]";
+    serve(&format!("[gate]\nallowed_origins = {origins}")).unwrap();
 }
 
 #[test]

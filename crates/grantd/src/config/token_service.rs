@@ -73,11 +73,16 @@ impl Tls {
     }
 
     fn check(&self, problems: &mut Problems) {
-        problems.require(
-            self.cert_file.is_some() == self.key_file.is_some(),
-            "token_service.tls",
-            "cert_file and key_file go together: set both or none",
-        );
+        for (one, other, key) in [
+            (&self.cert_file, &self.key_file, "token_service.tls.cert_file"),
+            (&self.key_file, &self.cert_file, "token_service.tls.key_file"),
+        ] {
+            problems.require(
+                one.is_none() || other.is_some(),
+                key,
+                "cert_file and key_file go together: set both or none",
+            );
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use grantd_proto::{Role, v1};
+use grantd_oauth_types::{Scope, ScopeSet};
+use grantd_proto::{
+    Role,
+    v1::{self, verify_token_response::Result as Verdict},
+};
 use tonic::Code;
 
 use crate::support::{PASSWORD, Party, RESOURCE, Rig, reason};
@@ -39,6 +43,31 @@ async fn a_token_that_works_is_described() {
         };
         assert_eq!(answer, expected);
         assert!((life - 20..=life).contains(&answer.expires_in), "{answer:?}");
+    }
+}
+
+/// Who asks by introspection hears what a gate hears: RFC 7662 and the bearer check are about the same token.
+#[tokio::test]
+async fn what_a_scope_implies_is_told_whichever_way_is_asked() {
+    let write = Scope::parse("write").unwrap();
+    let rig = Rig::with(|policy| {
+        policy.scopes.get_mut(&write).unwrap().implies = ScopeSet::parse_lenient("read");
+        policy.resources[0].default_scopes = ScopeSet::parse_lenient("write");
+    })
+    .await;
+    let party = rig.party().await;
+    let pair = rig.pair(&party).await;
+    assert_eq!(pair.scope, "write", "the response says what was granted");
+    let question = v1::VerifyTokenRequest {
+        access_token: pair.access_token.clone(),
+        resource: RESOURCE.into(),
+        ..Default::default()
+    };
+    let verdict = rig.tokens(Role::Verify).verify_token(question).await.unwrap().into_inner().result;
+    let Some(Verdict::Allowed(allowed)) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(allowed.scope, "read write");
+    for token in [&pair.access_token, &pair.refresh_token] {
+        assert_eq!(introspect(&rig, token).await.scope, allowed.scope);
     }
 }
 

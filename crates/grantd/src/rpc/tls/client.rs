@@ -27,13 +27,17 @@ fn build(pem: Pem) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// For asking servers on the internet: the usual authorities, and one more if that is given.
-pub(crate) fn public_client(authority: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+/// For asking servers that are not ours: the usual authorities, and those of a file if one is given, with the key that names it.
+pub(crate) fn public_client(authorities: Option<(&Path, &str)>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(file) = authority {
-        let what = format!("{} cannot be used as a certificate authority", file.display());
+    if let Some((file, key)) = authorities {
+        let what = format!("{key}: {} cannot be used as a certificate authority", file.display());
         let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        for certificate in read.map_err(Error::because(what.clone()))? {
+        let certificates = read.map_err(Error::because(what.clone()))?;
+        if certificates.is_empty() {
+            return Err(Error::failed(format!("{what}: there is no PEM certificate in it")));
+        }
+        for certificate in certificates {
             roots.add(certificate).map_err(Error::because(what.clone()))?;
         }
     }
