@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How many connections.
-pub(crate) const CONNECTIONS: usize = 32;
+/// How many connections. No more than the sign-ins that one account may do at once.
+pub(crate) const CONNECTIONS: usize = 24;
 
 /// What a turn gave.
 pub(crate) struct Rate {

@@ -11,7 +11,7 @@ use http_body_util::Full;
 
 use crate::{
     TURNS, baseline,
-    harness::{Client, Deployment, Options, client::pair},
+    harness::{Client, Deployment, Options},
     heading,
     load::{CONNECTIONS, Connection, Rate, rate},
     median, row,
@@ -28,20 +28,10 @@ struct Party {
 impl Party {
     async fn of(deployment: &Deployment) -> Self {
         let mut clients = Vec::new();
-        // Signed in once: sign-ins are limited.
-        let mut session: Option<String> = None;
         for _ in 0..CONNECTIONS {
             let client = Client::register(deployment.issuer()).await;
-            let page = match session {
-                None => client.consent_page(&[]).await,
-                Some(cookie) => {
-                    let url = format!("{}/oauth/authorize?{}", client.base, client.authorize_query(&[]));
-                    client.consent_page_of(&url, cookie).await
-                }
-            };
-            let tokens = pair(client.exchange(&client.approve(&page).await).await).await;
+            let tokens = client.pair().await;
             clients.push((client.id, Mutex::new(tokens.refresh)));
-            session = Some(page.cookie);
         }
         Self { port: url::Url::parse(deployment.issuer()).unwrap().port().unwrap(), clients }
     }

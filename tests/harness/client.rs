@@ -160,12 +160,7 @@ impl Client {
         assert_eq!(signed_in.status(), StatusCode::SEE_OTHER, "{}", signed_in.text().await.unwrap());
         let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let location = signed_in.headers()["location"].to_str().unwrap().to_owned();
-        self.consent_page_of(&self.absolute(&location), cookie).await
-    }
-
-    /// The page that somebody gets who is signed in.
-    pub(crate) async fn consent_page_of(&self, url: &str, cookie: String) -> ConsentPage {
-        let page = self.http.get(url).header("cookie", &cookie).send().await.unwrap();
+        let page = self.http.get(self.absolute(&location)).header("cookie", &cookie).send().await.unwrap();
         assert_eq!(page.status(), StatusCode::OK);
         let html = page.text().await.unwrap();
         let link = |id: &str| {
