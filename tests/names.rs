@@ -1,12 +1,19 @@
 //! A nameserver of the machine is silent. Every lookup then takes some seconds, which is longer than one attempt to connect may
-//! take; and yet Redis and the token service are found, at start and whenever they have to be found again.
+//! take; and yet Redis, the token service and upstreams are found, at start and whenever they have to be found again.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use reqwest::StatusCode;
-use tokio::net::UdpSocket;
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    task::JoinHandle,
+};
 
-use crate::harness::{Client, Deployment, Options, client::pair, http};
+use crate::harness::{Client, Deployment, Options, client::pair};
 
 /// Nobody else has it, nor may have.
 const HOST: &str = "inside.grantd.test";
@@ -41,37 +48,80 @@ fn answer(question: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// A resolv.conf with a nameserver that is silent before a good one.
+struct Nameservers {
+    file: PathBuf,
+    server: JoinHandle<()>,
+    _silent: UdpSocket,
+    _dir: tempfile::TempDir,
+}
+
+impl Nameservers {
+    /// Each lookup waits for so long. `None` where nobody may have a resolv.conf of their own.
+    async fn start(seconds: u8) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root, for a resolv.conf of its own");
+            return None;
+        }
+        // Bound, so that nobody says that nothing is there; but never read.
+        let (silent, good) = (own_port_53().await, own_port_53().await);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("resolv.conf");
+        let address = |socket: &UdpSocket| socket.local_addr().unwrap().ip();
+        let (first, second) = (address(&silent), address(&good));
+        let text = format!("nameserver {first}\nnameserver {second}\noptions timeout:{seconds} attempts:1\n");
+        std::fs::write(&file, text).unwrap();
+        let server = tokio::spawn(async move {
+            let mut question = [0; 512];
+            loop {
+                let (length, from) = good.recv_from(&mut question).await.unwrap();
+                good.send_to(&answer(&question[..length]), from).await.unwrap();
+            }
+        });
+        Some(Self { file, server, _silent: silent, _dir: dir })
+    }
+
+    fn files(&self) -> Vec<(PathBuf, &'static str)> {
+        vec![(self.file.clone(), "/etc/resolv.conf")]
+    }
+}
+
+impl Drop for Nameservers {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_silent_nameserver_keeps_nobody_from_an_upstream() {
+    // Longer than connecting may take.
+    let Some(nameservers) = Nameservers::start(6).await else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{HOST}:{}/mcp", listener.local_addr().unwrap().port());
+    let app = axum::Router::new().fallback(async || "found");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let options = Options { files: nameservers.files(), upstream, ..Options::default() };
+    let deployment = Deployment::embedded(options).await;
+    let client = Client::register(deployment.issuer()).await;
+    let tokens = client.pair().await;
+    let since = Instant::now();
+    let answer = client.call(&tokens.access).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.text().await.unwrap(), "found");
+    assert!(since.elapsed() >= Duration::from_secs(6), "the first nameserver was asked");
+}
+
 #[tokio::test]
 async fn a_silent_nameserver_keeps_nobody_from_redis_and_the_token_service() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root, for a resolv.conf of its own");
-        return;
-    }
-    // Bound, so that nobody says that nothing is there; but never read.
-    let (silent, good) = (own_port_53().await, own_port_53().await);
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("resolv.conf");
-    let address = |socket: &UdpSocket| socket.local_addr().unwrap().ip();
     // Longer than an attempt to connect to Redis may take, as the resolver's own 5 s are.
-    let text =
-        format!("nameserver {}\nnameserver {}\noptions timeout:3 attempts:1\n", address(&silent), address(&good));
-    std::fs::write(&file, text).unwrap();
-    let server = tokio::spawn(async move {
-        let mut question = [0; 512];
-        loop {
-            let (length, from) = good.recv_from(&mut question).await.unwrap();
-            good.send_to(&answer(&question[..length]), from).await.unwrap();
-        }
-    });
-
-    let options = Options { files: vec![(file, "/etc/resolv.conf")], host: Some(HOST), ..Options::default() };
+    let Some(nameservers) = Nameservers::start(3).await else { return };
+    let options = Options { files: nameservers.files(), host: Some(HOST), ..Options::default() };
     let mut deployment = Deployment::distributed(options).await;
     let client = Client::register(deployment.issuer()).await;
     let tokens = client.pair().await;
     assert!(deployment.logs().contains("store.slow_lookup"), "the first nameserver was asked: {}", deployment.logs());
 
     // A new connection to Redis, and a new one to the token service.
-    let url = format!("{}/readyz", client.base);
     for away in ["Redis", "the token service"] {
         if away == "Redis" {
             deployment.redis.as_mut().unwrap().stop().await;
@@ -81,9 +131,9 @@ async fn a_silent_nameserver_keeps_nobody_from_redis_and_the_token_service() {
             deployment.processes[0].kill().await;
             deployment.restart_token_service().await;
         }
-        let ready = || async { http().get(&url).send().await.is_ok_and(|answer| answer.status() == StatusCode::OK) };
-        deployment.processes.last_mut().unwrap().until(away, ready).await;
+        // Not by /readyz, whose answer of the moment before would do.
+        let there = || async { client.refresh("gone").await.status() == StatusCode::BAD_REQUEST };
+        deployment.processes.last_mut().unwrap().until(away, there).await;
     }
     pair(client.refresh(&tokens.refresh).await).await;
-    server.abort();
 }
