@@ -4,13 +4,14 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use reqwest::StatusCode;
 use tokio::{
     net::{TcpListener, UdpSocket},
     task::JoinHandle,
+    time::Instant,
 };
 
 use crate::harness::{Client, Deployment, Options, client::pair};
