@@ -8,7 +8,8 @@
 // kept in DIR, so that a second run needs no person; --expire-access makes the stored one look expired and spoils it.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -27,6 +28,30 @@ function stored(directory, ending) {
     if (name === undefined) return undefined;
     const path = join(directory, name);
     return { path, value: JSON.parse(readFileSync(path, 'utf8')) };
+}
+
+/** Whether nobody listens there. */
+const isFree = (port) =>
+    new Promise((resolve) => {
+        const server = createServer();
+        server.once('error', () => resolve(false));
+        server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+
+/**
+ * Where the browser is sent back to: the same place for as long as the directory is kept, as it is registered. By itself
+ * mcp-remote takes a port that belongs to the URL, among those that the system gives to outgoing connections.
+ */
+async function callbackPort(directory) {
+    const file = join(directory, 'callback-port');
+    if (existsSync(file)) return readFileSync(file, 'utf8');
+    for (;;) {
+        const port = 4000 + Math.floor(Math.random() * 6000);
+        if (await isFree(port)) {
+            writeFileSync(file, `${port}`);
+            return `${port}`;
+        }
+    }
 }
 
 function expire(directory) {
@@ -49,7 +74,8 @@ await run(async () => {
     const opener = new Opener(scratch, options);
     const metadata = options['client-metadata-url'] ? ['--client-metadata-url', options['client-metadata-url']] : [];
     const program = here('node_modules/mcp-remote/dist/proxy.js');
-    const proxy = spawn(process.execPath, [program, options.url, '--transport', 'http-only', ...metadata], {
+    const port = await callbackPort(configDir);
+    const proxy = spawn(process.execPath, [program, options.url, port, '--transport', 'http-only', ...metadata], {
         env: { ...process.env, ...opener.env, MCP_REMOTE_CONFIG_DIR: configDir },
         stdio: ['pipe', 'pipe', 'pipe'],
     });
