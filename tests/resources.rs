@@ -276,19 +276,13 @@ async fn a_scope_implies_others_wherever_it_is_asked_for_and_nowhere_else() {
             for described in ["Read your articles", "Change your articles"] {
                 assert!(page.html.contains(described), "the person reads all of it: {}", page.html);
             }
-            let writer = {
-                let code = client.code_with(&[("scope", Some("write"))]).await;
-                pair(client.exchange(&code).await).await
-            };
+            let writer = client.pair_with(&[("scope", Some("write"))]).await;
             assert_eq!(writer.scope, "write", "the answer says what was granted");
             for tool in ["read_article", "write_article"] {
                 assert_eq!(post(&resource, &writer.access, call(tool)).await.status(), StatusCode::OK, "{tool}");
                 assert_eq!(noting.scope(), "read write");
             }
-            let reader = {
-                let code = client.code_with(&[("scope", Some("read"))]).await;
-                pair(client.exchange(&code).await).await
-            };
+            let reader = client.pair_with(&[("scope", Some("read"))]).await;
             assert_eq!(post(&resource, &reader.access, call("read_article")).await.status(), StatusCode::OK);
             assert_eq!(noting.scope(), "read");
             let answer = post(&resource, &reader.access, call("write_article")).await;
@@ -320,10 +314,7 @@ async fn what_every_call_needs_is_asked_for_with_the_token() {
         async move {
             let resource = deployment.resource();
             let client = Client::register(deployment.issuer()).await;
-            let with = async |scope: Option<&str>| {
-                let code = client.code_with(&[("scope", scope)]).await;
-                pair(client.exchange(&code).await).await
-            };
+            let with = async |scope: Option<&str>| client.pair_with(&[("scope", scope)]).await;
             let before = noting.paths().len();
             let reader = with(Some("read")).await;
             for method in [reqwest::Method::POST, reqwest::Method::GET, reqwest::Method::DELETE] {

@@ -19,21 +19,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "clients"))
+sys.path[:0] = [str(TESTS / "clients"), str(TESTS)]
 
 from person import Person  # noqa: E402
+from waiting import free_port  # noqa: E402, F401 (for check.py)
 
 CALLBACK = "http://localhost:39998/callback"
 PASSWORD = "correct horse battery staple"
 # Linux: an address may be bound before it exists. A bridge gets its address with its first container.
 IP_FREEBIND = 15
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on right now."""
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
 
 
 class Upstream:

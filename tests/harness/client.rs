@@ -226,7 +226,12 @@ impl Client {
 
     /// The whole way to tokens.
     pub(crate) async fn pair(&self) -> Pair {
-        let code = self.code().await;
+        self.pair_with(&[]).await
+    }
+
+    /// As [`Self::pair`], with another authorization request.
+    pub(crate) async fn pair_with(&self, change: &[(&str, Option<&str>)]) -> Pair {
+        let code = self.code_with(change).await;
         pair(self.exchange(&code).await).await
     }
 

@@ -16,22 +16,24 @@ import secrets
 import shlex
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
-import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
+sys.path.append(str(TESTS))
+from waiting import PATIENCE, eventually, free_port  # noqa: E402
+
 PYTHON = TESTS / "clients/.venv/bin/python"
 IMAGE = os.environ.get("IMAGE", "localhost/grantd:0.1.0")
 PODMAN = ["podman", *shlex.split(os.environ.get("PODMAN", ""))]
 PASSWORD = "an owner's password of the image test"
-PATIENCE = 60.0
 
 # No writable place but the volume, not even /tmp.
 CONFINED = (
@@ -54,19 +56,6 @@ def podman(*arguments: str) -> str:
     if done.returncode:
         raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr}")
     return done.stdout.strip()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def eventually(what: str, happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come in {PATIENCE:.0f} s")
-        time.sleep(0.02)
 
 
 def status(port: int, path: str) -> int | None:

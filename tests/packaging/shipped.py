@@ -3,21 +3,22 @@
 import contextlib
 import os
 import re
-import socket
 import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+from waiting import eventually, free_port  # noqa: E402, F401 (for the tests beside this)
+
 GRANTD = Path(os.environ.get("GRANTD", ROOT / "target/debug/grantd")).resolve()
 UNITS = ROOT / "packaging/systemd"
 OPERATIONS = ROOT / "docs/operations"
 # The shell's own configuration must not stand in for what a test leaves out.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("GRANTD_", "OTEL_"))}
-PATIENCE = 60.0
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -42,19 +43,6 @@ def settings(unit: str, name: str) -> list[str]:
     """The values of a setting of a unit of packaging/systemd."""
     lines = (UNITS / unit).read_text().splitlines()
     return [line.removeprefix(f"{name}=") for line in lines if line.startswith(f"{name}=")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def eventually(what: str, happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come in {PATIENCE:.0f} s")
-        time.sleep(0.02)
 
 
 def is_answered(url: str) -> bool:

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use grantd_core::Event;
+use grantd_core::{Event, records::Grant};
 use grantd_oauth_types::{ClientId, GrantId};
 use opentelemetry::{KeyValue, global, metrics::Counter};
 
@@ -30,6 +30,20 @@ pub(crate) struct About<'a> {
     pub(crate) remote_address: &'a str,
     /// The grant was revoked by it.
     pub(crate) revoked: bool,
+}
+
+impl<'a> About<'a> {
+    /// The end of a grant.
+    pub(crate) fn revoked(id: GrantId, grant: &'a Grant) -> Self {
+        Self {
+            grant_id: Some(id),
+            client_id: Some(&grant.client_id),
+            subject: &grant.subject,
+            username: &grant.username,
+            revoked: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Logs an event.

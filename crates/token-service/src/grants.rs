@@ -111,17 +111,7 @@ impl Service {
             .await?;
         let Some(grant) = revoked else { return Ok(false) };
         if grant.live().is_some() {
-            events::log(
-                Event::GrantRevoked,
-                &About {
-                    grant_id: Some(id),
-                    client_id: Some(&grant.client_id),
-                    subject: &grant.subject,
-                    username: &grant.username,
-                    revoked: true,
-                    ..About::default()
-                },
-            );
+            events::log(Event::GrantRevoked, &About::revoked(id, &grant));
         }
         Ok(true)
     }

@@ -147,15 +147,7 @@ impl Service {
             })
             .await?;
         if let Some((event, grant)) = ended {
-            let about = About {
-                grant_id: Some(id),
-                client_id: Some(&grant.client_id),
-                subject: &grant.subject,
-                username: &grant.username,
-                revoked: true,
-                ..About::default()
-            };
-            events::log(event, &about);
+            events::log(event, &About::revoked(id, &grant));
         }
         Ok(())
     }

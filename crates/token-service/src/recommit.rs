@@ -70,7 +70,7 @@ pub(crate) enum TakenBack {
         /// Who it was: the name may have a new owner since.
         subject: String,
     },
-    /// What a person's address and groups were before.
+    /// A person's address and groups before this change.
     Profile(Profile),
     /// All passwords of a person before this one.
     Password {
